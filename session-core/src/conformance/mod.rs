@@ -1,0 +1,1 @@
+//! The suite that checks any provider against the contract.

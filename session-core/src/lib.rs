@@ -1,0 +1,33 @@
+//! Web session state: the session as handlers see it, its live copies, and the protocol by which concurrent requests
+//! merge their changes, for any store and any serializer.
+
+mod context;
+mod error;
+mod id;
+mod key;
+mod manager;
+mod memory;
+mod name;
+mod observer;
+mod provider;
+mod serializer;
+mod session;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use context::RequestContext;
+pub use error::{Effect, Error, ErrorKind, Operation, Result};
+pub use id::{Fingerprint, Generation, SessionId, WriterId};
+pub use key::{KeyDerivation, SessionKey};
+pub use manager::{SessionManager, SessionManagerBuilder};
+pub use memory::MemoryProvider;
+pub use name::AttributeName;
+pub use observer::{ErrorSource, Observer, SizeAt};
+pub use provider::{
+    Action, COUNTER_LIMIT, Capabilities, Change, Checked, Commit, Committed, Creation, Deadline, Destroyed,
+    Destruction, Header, Loaded, RESEND_AT_MOST, Renewal, Renewed, Retired, Retirement, SessionProvider,
+    StoredSession, TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION, WRITER_KEPT_FOR,
+};
+pub use serializer::{SerializerError, SessionSerializer};
+pub use session::{ClientId, Closed, Session};

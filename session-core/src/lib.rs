@@ -26,8 +26,8 @@ pub use name::AttributeName;
 pub use observer::{ErrorSource, Observer, SizeAt};
 pub use provider::{
     Action, COUNTER_LIMIT, Capabilities, Change, Checked, Commit, Committed, Creation, Deadline, Destroyed,
-    Destruction, Header, Loaded, RESEND_AT_MOST, Renewal, Renewed, Retired, Retirement, SessionProvider,
-    StoredSession, TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION, WRITER_KEPT_FOR,
+    Destruction, Header, Loaded, RESEND_AT_MOST, Renewal, Renewed, Retired, Retirement, SessionProvider, StoredSession,
+    TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION, WRITER_KEPT_FOR,
 };
 pub use serializer::{SerializerError, SessionSerializer};
 pub use session::{ClientId, Closed, Session};

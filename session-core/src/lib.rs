@@ -1,17 +1,24 @@
 //! Web session state: the session as handlers see it, its live copies, and the protocol by which concurrent requests
 //! merge their changes, for any store and any serializer.
 
+mod attribute;
 mod context;
 mod error;
+mod handle;
 mod id;
 mod key;
+mod live;
 mod manager;
 mod memory;
 mod name;
 mod observer;
 mod provider;
+mod retry;
+mod route;
 mod serializer;
 mod session;
+mod settings;
+mod shared;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

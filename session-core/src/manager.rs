@@ -1,72 +1,257 @@
-//! Opening sessions.
-use crate::*;
+//! Opening sessions, and the settings with which that is done.
+
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens sessions. Cheap to clone.
+use crate::context::RequestContext;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::handle::Handle;
+use crate::id::SessionId;
+use crate::key::KeyDerivation;
+use crate::observer::{ErrorSource, Observer, Silent};
+use crate::provider::SessionProvider;
+use crate::route::{ConnectionCallback, Route, Routing, Store};
+use crate::serializer::SessionSerializer;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::shared::{Opened, Shared};
+
+/// Opens sessions: for the web layer, and for WebSockets, background jobs and anything else that knows an id.
+///
+/// Cheap to clone; clones share the live sessions of this process.
 #[derive(Clone)]
 pub struct SessionManager<S> {
     codec: S,
+    shared: Arc<Shared>,
 }
 
-/// Settings of a [`SessionManager`].
+impl<S: SessionSerializer> SessionManager<S> {
+    /// Settings for a manager that keeps sessions in this store, on the connection named `default`.
+    pub fn builder(provider: impl SessionProvider, serializer: S) -> SessionManagerBuilder<S> {
+        SessionManagerBuilder {
+            codec: serializer,
+            default: Arc::new(provider),
+            others: Vec::new(),
+            connection: None,
+            keys: KeyDerivation::default(),
+            settings: Settings::default(),
+            observer: Arc::new(Silent),
+        }
+    }
+
+    /// Opens the session of this id as the store has it: with one round trip, of a few dozen bytes if this process has
+    /// a copy. Writes nothing.
+    ///
+    /// Without an id, or with one that the store does not know, the request gets a new session, which is created under
+    /// a fresh id if something is written. An id that has ended in favour of another gives a session that reads as
+    /// empty and refuses to be written.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store answers after the timed retry, and [`ErrorKind::KeyCallback`] if a callback fails. With
+    /// `throw_on_error(false)` the session is then degraded instead.
+    pub async fn open(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Session<S>> {
+        let handle = match self.shared.route(context, id) {
+            Ok(route) => self.open_at(route, id).await,
+            Err(error) => Err((self.shared.routing.default_route(context), error)),
+        };
+        let handle = handle.or_else(|(route, error)| {
+            self.shared.note(ErrorSource::Provider, id.map(SessionId::fingerprint), &error);
+            if self.shared.settings.throw_on_error {
+                Err(error)
+            } else {
+                Ok(Handle::degraded(&self.shared, route, error))
+            }
+        })?;
+        Ok(Session::new(self.codec.clone(), handle))
+    }
+
+    async fn open_at(&self, route: Route, id: Option<&SessionId>) -> Result<Handle, (Route, Error)> {
+        let Some(id) = id else { return Ok(Handle::fresh(&self.shared, route)) };
+        match self.shared.open(&route, id).await {
+            Ok(Opened::Found(held)) => Ok(Handle::found(&self.shared, route, held)),
+            Ok(Opened::Unknown) => Ok(Handle::fresh(&self.shared, route)),
+            Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
+            Err(error) => Err((route, error)),
+        }
+    }
+
+    /// The last error of any session.
+    pub fn last_error(&self) -> Option<Error> {
+        self.shared.last_error()
+    }
+
+    /// How many sessions this process has a live copy of, in use or kept.
+    pub fn live_sessions(&self) -> usize {
+        self.shared.table.count().0
+    }
+
+    /// The memory that the kept copies occupy, in bytes, as far as it is counted: their attributes, twice where they
+    /// are decoded, and a constant each.
+    pub fn kept_bytes(&self) -> usize {
+        self.shared.table.count().1
+    }
+
+    /// Waits until everything that runs in the background is done: commits of requests that were dropped, renewals of
+    /// expiries. To be called at the end, when no more requests come.
+    pub async fn shutdown(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl<S> fmt::Debug for SessionManager<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`SessionManager`]. Every method states its default.
 pub struct SessionManagerBuilder<S> {
     codec: S,
+    default: Arc<dyn SessionProvider>,
+    others: Vec<(Arc<str>, Arc<dyn SessionProvider>)>,
+    connection: Option<ConnectionCallback>,
+    keys: KeyDerivation,
+    settings: Settings,
+    observer: Arc<dyn Observer>,
 }
 
-#[allow(missing_docs, unused_variables)]
-impl<S: SessionSerializer> SessionManager<S> {
-    pub fn builder(provider: impl SessionProvider, serializer: S) -> SessionManagerBuilder<S> {
-        unimplemented!()
-    }
-    /// Opens the session of this id, or (no id; or one the store does not know) a new one under a fresh id, which is
-    /// created only if something is written. With `throw_on_error(false)` a failed load answers a degraded session.
-    pub async fn open(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Session<S>> {
-        unimplemented!()
-    }
-    pub fn last_error(&self) -> Option<Error> {
-        unimplemented!()
-    }
-    /// Ends background work and commits what is pending.
-    pub async fn shutdown(&self) {
-        unimplemented!()
-    }
-}
-
-#[allow(missing_docs, unused_variables)]
 impl<S: SessionSerializer> SessionManagerBuilder<S> {
-    pub fn key_derivation(self, rule: KeyDerivation) -> Self {
-        unimplemented!()
+    /// Another store, under a name for the [connection callback](Self::connection_callback).
+    #[must_use]
+    pub fn connection(mut self, name: impl Into<Arc<str>>, provider: impl SessionProvider) -> Self {
+        self.others.push((name.into(), Arc::new(provider)));
+        self
     }
-    pub fn idle_timeout(self, timeout: Duration) -> Self {
-        unimplemented!()
+
+    /// Chooses the connection of a request by its context and the id it came with, if any. It must answer the same for
+    /// the life of a session. Default: the connection named `default`.
+    #[must_use]
+    pub fn connection_callback(
+        mut self,
+        callback: impl Fn(&RequestContext, Option<&SessionId>) -> Result<Arc<str>> + Send + Sync + 'static,
+    ) -> Self {
+        self.connection = Some(Arc::new(callback));
+        self
     }
-    /// Percent of the idle timeout.
-    pub fn expiry_slack(self, percent: u8) -> Self {
-        unimplemented!()
+
+    /// How keys are made of ids. Default: `session:` and the SHA-256 of the id.
+    #[must_use]
+    pub fn key_derivation(mut self, rule: KeyDerivation) -> Self {
+        self.keys = rule;
+        self
     }
-    pub fn absolute_timeout(self, timeout: Duration) -> Self {
-        unimplemented!()
+
+    /// How long a session lives after its last request, at least; 1 ms to 100 years. Default: 20 minutes.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.idle_timeout = timeout;
+        self
     }
-    pub fn max_session_bytes(self, bytes: usize) -> Self {
-        unimplemented!()
+
+    /// By how many percent of the idle timeout the expiry is set later, so that not every read has to renew it; 0
+    /// renews at every read, 100 is the most. Default: 10.
+    #[must_use]
+    pub fn expiry_slack(mut self, percent: u8) -> Self {
+        self.settings.expiry_slack = percent;
+        self
     }
-    pub fn retry_timeout(self, timeout: Duration) -> Self {
-        unimplemented!()
+
+    /// How long a session lives at most, whatever happens; 1 ms to 100 years. Default: as long as it is used.
+    #[must_use]
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.absolute_timeout = Some(timeout);
+        self
     }
-    pub fn throw_on_error(self, throw: bool) -> Self {
-        unimplemented!()
+
+    /// How many bytes a session's attributes may have, names and values; more is refused when it is written. A stored
+    /// session with more may only shrink; one with ten times as much is not loaded. Default: 30,000.
+    #[must_use]
+    pub fn max_session_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_session_bytes = bytes;
+        self
     }
-    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
-        unimplemented!()
+
+    /// How long failed calls of the store are made again: after 20 ms, then every second, and one last time at the
+    /// timeout; at most 5 minutes. Default: 0, not at all.
+    #[must_use]
+    pub fn retry_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.retry_timeout = timeout;
+        self
     }
-    pub fn keep_for(self, time: Duration) -> Self {
-        unimplemented!()
+
+    /// Whether errors of the store reach the caller. If not, they are kept as the last error and the request goes on;
+    /// a session that could not be read is degraded. Default: `true`.
+    #[must_use]
+    pub fn throw_on_error(mut self, throw: bool) -> Self {
+        self.settings.throw_on_error = throw;
+        self
     }
-    pub fn keep_bytes(self, bytes: usize) -> Self {
-        unimplemented!()
+
+    /// Who is told what happens. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
     }
+
+    /// How long a live copy is kept after its last request, to be validated when it is next used; 0 keeps none.
+    /// Default: 2 minutes.
+    #[must_use]
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.settings.keep_for = time;
+        self
+    }
+
+    /// How much memory kept copies may occupy in all. Default: 64 MiB.
+    #[must_use]
+    pub fn keep_bytes(mut self, bytes: usize) -> Self {
+        self.settings.keep_bytes = bytes;
+        self
+    }
+
+    /// How often kept copies whose time is over are dropped. Default: 5 seconds.
+    #[must_use]
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.settings.check_interval = interval;
+        self
+    }
+
+    /// Into how many parts the table of live sessions is divided, each with a lock of its own; 1 to 65,536, rounded up
+    /// to a power of two. Default: four per core.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.settings.shards = shards;
+        self
+    }
+
+    /// Checks the settings. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] naming the setting that is wrong.
     pub fn build(self) -> Result<SessionManager<S>> {
-        unimplemented!()
+        self.settings.check()?;
+        let store = |number, name: Arc<str>, provider| Arc::new(Store { number, name, provider });
+        let default = store(0, Arc::from("default"), self.default);
+        let mut stores = HashMap::from([(Arc::clone(&default.name), Arc::clone(&default))]);
+        for (number, (name, provider)) in (1..).zip(self.others) {
+            if stores.insert(Arc::clone(&name), store(number, Arc::clone(&name), provider)).is_some() {
+                let text = format!("connection: the name {name:?} is given twice");
+                return Err(Error::new(ErrorKind::Config, Operation::Configure, text));
+            }
+        }
+        let routing = Routing { stores, default, connection: self.connection, keys: self.keys };
+        let shared = Shared::new(self.settings, routing, self.observer)?;
+        Ok(SessionManager { codec: self.codec, shared: Arc::new(shared) })
+    }
+}
+
+impl<S> fmt::Debug for SessionManagerBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

@@ -58,6 +58,11 @@ pub trait Observer: Send + Sync + 'static {
         let _ = session;
     }
 
+    /// A session got another id.
+    fn rotated(&self, from: Fingerprint, to: Fingerprint) {
+        let _ = (from, to);
+    }
+
     /// A session was destroyed.
     fn destroyed(&self, session: Fingerprint) {
         let _ = session;
@@ -71,7 +76,7 @@ pub trait Observer: Send + Sync + 'static {
 
 /// The observer that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub(crate) struct Silent;
 
 impl Observer for Silent {}
 

@@ -1,17 +1,60 @@
 //! The handler's view of a session.
-use crate::*;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A session, as one request holds it. Clones are the same request's.
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::attribute::{Memo, Op, Step, coding, counter};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::handle::{Guard, Handle};
+use crate::id::{Fingerprint, SessionId};
+use crate::live::{Live, Phase, StateGuard};
+use crate::name::AttributeName;
+use crate::observer::ErrorSource;
+use crate::provider::Destroyed;
+use crate::serializer::SessionSerializer;
+use crate::settings::check_idle_timeout;
+
+/// A session, as one request holds it.
+///
+/// All requests of a session in this process share one live copy: what one changes, the others see at once. Nothing
+/// here waits for another request, and nothing but [`commit`](Self::commit) and [`close`](Self::close) talks to the
+/// store. What was changed is written then, together, and only where the serialized bytes differ from those in the
+/// store.
+///
+/// Clones are the same request's. When the last is dropped with changes that are not committed, they are committed in
+/// the background on the current runtime; without one they are lost, which is reported as an error to the observer.
+///
+/// A session that was destroyed, or has expired, reads as empty, and changing it answers [`ErrorKind::Gone`].
+///
+/// ```
+/// # use session_core::{MemoryProvider, RequestContext, SessionManager};
+/// # use session_serde::Json;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> session_core::Result<()> {
+/// let manager = SessionManager::builder(MemoryProvider::new(), Json).build()?;
+/// let session = manager.open(&RequestContext::default(), None).await?;
+/// session.insert("theme", "dark")?;
+/// session.update("cart", |cart: &mut Vec<String>| cart.push("tea".to_owned()))?;
+/// assert_eq!(session.increment("visits", 1)?, 1);
+/// session.commit().await?;
+///
+/// let id = session.id().expect("it is stored now");
+/// let later = manager.open(&RequestContext::default(), Some(&id)).await?;
+/// assert_eq!(later.get::<String>("theme")?.as_deref(), Some("dark"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Session<S> {
     codec: S,
+    guard: Arc<Guard>,
 }
 
-/// What the web layer tells the client about its id.
+/// What the client has to be told about its id.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientId {
@@ -25,97 +68,459 @@ pub enum ClientId {
     Forget,
 }
 
-/// How a request's part of a session ended.
+/// How a request's part in a session ended.
 #[must_use]
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Closed {
     /// Whether everything was acknowledged.
     pub result: Result<()>,
-    /// What to tell the client; `Keep` whenever `result` is an error.
+    /// What to tell the client; [`ClientId::Keep`] whenever something failed.
     pub client: ClientId,
+    /// If the request destroyed the session: whether the store had it.
+    pub destroyed: Option<Destroyed>,
 }
 
-#[allow(missing_docs, unused_variables)]
 impl<S: SessionSerializer> Session<S> {
-    /// Reads an attribute (a clone of the decoded value).
+    pub(crate) fn new(codec: S, handle: Handle) -> Self {
+        Self { codec, guard: Arc::new(Guard { handle: Arc::new(handle) }) }
+    }
+
+    /// A clone of an attribute's value; `None` if it is not there. Decoded when it is first read, and kept decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if its bytes are no `T`; the attribute and all others stay as they are.
     pub fn get<T: DeserializeOwned + Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Option<T>> {
-        unimplemented!()
+        Ok(self.get_shared::<T>(name)?.map(|value| (*value).clone()))
     }
-    /// Reads an attribute without cloning.
+
+    /// An attribute's value, shared with all who read it; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
     pub fn get_shared<T: DeserializeOwned + Send + Sync + 'static>(&self, name: &str) -> Result<Option<Arc<T>>> {
-        unimplemented!()
+        let live = self.handle().live();
+        let mut state = live.lock()?;
+        state.check_readable()?;
+        let Some(slot) = state.find(name) else { return Ok(None) };
+        let (Some(bytes), memo) = slot.view() else { return Ok(None) };
+        if let Some(value) = memo.shared::<T>() {
+            return Ok(Some(value));
+        }
+        let value = match coding::decode::<S, T>(&self.codec, bytes) {
+            Ok(value) => Arc::new(value),
+            Err(error) => {
+                drop(state);
+                return self.serializer_failed(error.with_attribute(name));
+            }
+        };
+        memo.set(Arc::clone(&value));
+        Ok(Some(value))
     }
+
+    /// Sets an attribute. Between processes the last writer wins, for this attribute only.
+    ///
+    /// The value is encoded at once; nothing is written if its bytes are those in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidName`], [`ErrorKind::Encode`], [`ErrorKind::TooLarge`], [`ErrorKind::Gone`],
+    /// [`ErrorKind::TooLate`]: the attribute is left as it was.
     pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
-        unimplemented!()
+        AttributeName::check(name)?;
+        let live = self.handle().live_to_change()?;
+        let encoded = coding::encode(&self.codec, value, |bytes| -> Result<Option<u64>> {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            let index = state.slot_index(name)?;
+            if state.slots[index].now().is_some_and(|now| now == bytes) {
+                return Ok(None);
+            }
+            self.check_size(&live, &state, index, bytes.len())?;
+            let change = state.record(index, Op::Set, Some(Bytes::copy_from_slice(bytes)), self.handle().author);
+            state.slots[index].view().1.clear();
+            Ok(Some(change))
+        });
+        match encoded {
+            Ok(changed) => {
+                if let Some(change) = changed? {
+                    self.handle().changed(change);
+                }
+                Ok(())
+            }
+            Err(error) => self.serializer_failed(error.with_attribute(name)),
+        }
     }
-    pub fn update<T, R>(&self, name: &str, change: impl FnMut(&mut T) -> R + Send + 'static) -> Result<R>
+
+    /// Reads, changes and writes an attribute, so that nobody's change is lost. One that is not there starts from
+    /// `Default`. Answers what the closure answers.
+    ///
+    /// The closure runs at once on the live session, one at a time; and again on the fresh value, if another process
+    /// changed the attribute before the commit. It may therefore run several times: it must only touch what it is
+    /// given, and clone what it captures. It must not use the session (that is an error) nor hold a clone of it.
+    ///
+    /// ```
+    /// # use session_core::{MemoryProvider, RequestContext, SessionManager};
+    /// # use session_serde::Json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let manager = SessionManager::builder(MemoryProvider::new(), Json).build()?;
+    /// # let session = manager.open(&RequestContext::default(), None).await?;
+    /// let item = String::from("tea");
+    /// session.update("cart", move |cart: &mut Vec<String>| cart.push(item.clone()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert) and [`get`](Self::get); [`ErrorKind::Closure`] if the closure panics or uses the
+    /// session. The attribute is left as it was. The commit answers [`ErrorKind::Conflict`] if other processes changed
+    /// the attribute again and again for the operation timeout.
+    pub fn update<T, R>(&self, name: &str, mut change: impl FnMut(&mut T) -> R + Send + 'static) -> Result<R>
     where
-        T: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static,
+        T: Serialize + DeserializeOwned + Default + Send + Sync + 'static,
     {
-        unimplemented!()
+        AttributeName::check(name)?;
+        let live = self.handle().live_to_change()?;
+        let mut answer = None;
+        let (number, answer) = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            let index = state.slot_index(name)?;
+            let (current, memo) = state.slots[index].view();
+            let modified = coding::modify(&self.codec, current, memo, |value: &mut T| answer = Some(change(value)));
+            let sized = modified.and_then(|bytes| {
+                self.check_size(&live, &state, index, bytes.len())?;
+                Ok(bytes)
+            });
+            match (sized, answer) {
+                (Ok(bytes), Some(answer)) => {
+                    let codec = self.codec.clone();
+                    let rerun = move |current: Option<&Bytes>, memo: &mut Memo| {
+                        coding::modify(&codec, current, memo, |value: &mut T| drop(change(value)))
+                    };
+                    let op = Op::Modify(vec![Step::Call(Box::new(rerun))]);
+                    (state.record(index, op, Some(bytes), self.handle().author), answer)
+                }
+                (Err(error), _) => {
+                    // What the closure did to the decoded value must not be read.
+                    state.slots[index].view().1.clear();
+                    drop(state);
+                    return self.serializer_failed(error.with_attribute(name));
+                }
+                // The closure runs whenever the value could be had.
+                (Ok(_), None) => return Err(Error::new(ErrorKind::Closure, Operation::Change, "it did not run")),
+            }
+        };
+        self.handle().changed(number);
+        Ok(answer)
     }
+
+    /// Adds to a counter and answers its new value as this process sees it. The store adds the number to whatever the
+    /// counter then holds, exactly once. One that is not there starts from 0.
+    ///
+    /// Counters and increments range from −999,999,999,999,999,999 to 999,999,999,999,999,999. An attribute that the
+    /// serializer stored as an integer becomes a counter.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotACounter`] if it holds something else, or would leave the range; [`ErrorKind::InvalidName`],
+    /// [`ErrorKind::TooLarge`], [`ErrorKind::Gone`], [`ErrorKind::TooLate`]. The attribute is left as it was.
     pub fn increment(&self, name: &str, by: i64) -> Result<i64> {
-        unimplemented!()
+        AttributeName::check(name)?;
+        let live = self.handle().live_to_change()?;
+        let (change, value) = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            let index = state.slot_index(name)?;
+            let current = state.slots[index].now();
+            let is_counter = current.is_none_or(|bytes| counter::parse(bytes).is_some());
+            let now = coding::into_counter(&self.codec, current, by).map_err(|error| error.with_attribute(name))?;
+            self.check_size(&live, &state, index, now.len())?;
+            let value = counter::parse(&now).unwrap_or_default();
+            let op = if is_counter {
+                Op::Add(by)
+            } else {
+                let codec = self.codec.clone();
+                let rerun = move |current: Option<&Bytes>, memo: &mut Memo| {
+                    memo.clear();
+                    coding::into_counter(&codec, current, by)
+                };
+                Op::Modify(vec![Step::Call(Box::new(rerun))])
+            };
+            let change = state.record(index, op, Some(now), self.handle().author);
+            state.slots[index].view().1.clear();
+            (change, value)
+        };
+        self.handle().changed(change);
+        Ok(value)
     }
-    /// `true` if it was there.
+
+    /// Removes an attribute; `true` if it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended.
     pub fn remove(&self, name: &str) -> Result<bool> {
-        unimplemented!()
+        let live = self.handle().live();
+        let change = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            self.remove_in(&mut state, name)
+        };
+        if let Some(change) = change {
+            self.handle().changed(change);
+        }
+        Ok(change.is_some())
     }
+
+    /// Removes an attribute and answers what it held. Between processes two may take the same value.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get) and [`remove`](Self::remove); what cannot be decoded is not removed.
     pub fn take<T: DeserializeOwned + Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Option<T>> {
-        unimplemented!()
+        let live = self.handle().live();
+        let (taken, change) = {
+            let mut state = live.lock()?;
+            state.check_readable()?;
+            let Some(slot) = state.find(name) else { return Ok(None) };
+            let (Some(bytes), memo) = slot.view() else { return Ok(None) };
+            let decoded = match memo.shared::<T>() {
+                Some(value) => Ok((*value).clone()),
+                None => coding::decode::<S, T>(&self.codec, bytes),
+            };
+            match decoded {
+                Ok(value) => {
+                    state.check_writable()?;
+                    (value, self.remove_in(&mut state, name))
+                }
+                Err(error) => {
+                    drop(state);
+                    return self.serializer_failed(error.with_attribute(name));
+                }
+            }
+        };
+        if let Some(change) = change {
+            self.handle().changed(change);
+        }
+        Ok(Some(taken))
     }
+
+    /// Removes every attribute that is there. One that another process adds meanwhile stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended.
     pub fn clear(&self) -> Result<()> {
-        unimplemented!()
+        let live = self.handle().live();
+        let change = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            let mut last = None;
+            for index in 0..state.slots.len() {
+                if state.slots[index].now().is_some() {
+                    state.slots[index].view().1.clear();
+                    last = Some(state.record(index, Op::Set, None, self.handle().author));
+                }
+            }
+            last
+        };
+        if let Some(change) = change {
+            self.handle().changed(change);
+        }
+        Ok(())
     }
+
+    /// Whether an attribute is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] if the stored session was too large to be loaded.
     pub fn contains(&self, name: &str) -> Result<bool> {
-        unimplemented!()
+        self.read(|state| state.find(name).is_some_and(|slot| slot.now().is_some()))
     }
+
+    /// The names of all attributes, in no order.
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains).
     pub fn names(&self) -> Result<Vec<String>> {
-        unimplemented!()
+        self.read(|state| {
+            let present = state.slots.iter().filter(|slot| slot.now().is_some());
+            present.map(|slot| slot.name().as_str().to_owned()).collect()
+        })
     }
+
+    /// How many attributes there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains).
     pub fn len(&self) -> Result<usize> {
-        unimplemented!()
+        self.read(|state| state.slots.iter().filter(|slot| slot.now().is_some()).count())
     }
+
+    /// Whether there is no attribute.
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains).
     pub fn is_empty(&self) -> Result<bool> {
-        unimplemented!()
+        Ok(self.len()? == 0)
     }
+
+    /// Gives the session another id and keeps its content: at login, and at any change of privilege. The commit does
+    /// it; once it is acknowledged the old id is dead. What was changed together with it is only ever under the new id.
+    ///
+    /// A session that is not stored yet gets an id that nobody has seen anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended, [`ErrorKind::TooLate`] after the response head was sent,
+    /// [`ErrorKind::KeyCallback`] if there is no key for the new id.
     pub fn rotate_id(&self) -> Result<()> {
-        unimplemented!()
+        self.handle().rotate()
     }
+
+    /// Ends the session: at logout. In this process everybody sees it at once; the commit ends it in the store, for
+    /// good. What this request writes afterwards starts a new session under a fresh id.
+    ///
+    /// # Errors
+    ///
+    /// Why the session could not be read, if it [`is_degraded`](Self::is_degraded): a logout must not seem done.
     pub fn destroy(&self) -> Result<()> {
-        unimplemented!()
+        self.handle().destroy()
     }
+
+    /// Has the commit renew the expiry even if that is not due. Keeps a session alive that is held for long (by a
+    /// WebSocket, for instance); holding it alone does not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended.
     pub fn touch(&self) -> Result<()> {
-        unimplemented!()
+        let live = self.handle().live();
+        let change = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            let author = self.handle().author;
+            if !state.touched.contains(&author) {
+                state.touched.push(author);
+            }
+            state.changed()
+        };
+        self.handle().changed(change);
+        Ok(())
     }
+
+    /// Gives this session an idle timeout of its own (1 ms to 100 years), stored with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the time is out of range, [`ErrorKind::Gone`] if the session has ended.
     pub fn set_idle_timeout(&self, timeout: Duration) -> Result<()> {
-        unimplemented!()
+        check_idle_timeout(timeout)?;
+        // Stored in milliseconds.
+        let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let live = self.handle().live();
+        let change = {
+            let mut state = live.lock()?;
+            state.check_writable()?;
+            state.idle.pending = Some(Some(timeout));
+            state.changed()
+        };
+        self.handle().changed(change);
+        Ok(())
     }
+
     /// Writes what this request changed, and waits until it is acknowledged. The session goes on.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store answered after the timed retry; [`Error::effect`] tells whether the changes may still be
+    /// applied. What could not be tried again (unavailable, outcome unknown, rejected) stays pending and travels with
+    /// the next commit. Changes that were refused for good are taken out, and the first of them is the answer.
     pub async fn commit(&self) -> Result<()> {
-        unimplemented!()
+        self.handle().commit().await
     }
-    /// The final commit of a request, before its response head is sent. After it, creating or rotating answers `TooLate`.
-    /// With `throw_on_error(false)` the result is always `Ok`.
+
+    /// The last commit of a request, before its response head is sent; tells what the client has to be told. After it,
+    /// changes need a commit of their own, and creating the session or changing its id answers
+    /// [`ErrorKind::TooLate`].
+    ///
+    /// If it fails and nobody else in this process holds the session, what is pending is dropped with the live copy.
+    /// With `throw_on_error(false)` the result is always `Ok`, and the error is the [`last_error`](Self::last_error).
     pub async fn close(&self) -> Closed {
-        unimplemented!()
+        self.handle().close().await
     }
-    /// The id's fingerprint, for logs; `None` while nothing was stored.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        unimplemented!()
-    }
-    /// The id (a secret) once the session is stored.
+
+    /// The secret id, once the session is stored.
     pub fn id(&self) -> Option<SessionId> {
-        unimplemented!()
+        self.handle().id()
     }
-    /// Whether no session was found in the store for this request.
+
+    /// What stands for the id in logs, once the session is stored.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.id()?.fingerprint())
+    }
+
+    /// Whether the request came with no id of a stored session.
     pub fn is_new(&self) -> bool {
-        unimplemented!()
+        self.handle().is_new()
     }
+
+    /// Whether the session could not be read and the request goes on all the same, as `throw_on_error(false)` wants:
+    /// reads answer `None`, and what is written stays in memory and is never committed.
     pub fn is_degraded(&self) -> bool {
-        unimplemented!()
+        self.handle().is_degraded()
     }
+
+    /// The last error of this request's commits, or why it is degraded.
     pub fn last_error(&self) -> Option<Error> {
-        unimplemented!()
+        self.handle().last_error()
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.guard.handle
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&mut StateGuard<'_>) -> R) -> Result<R> {
+        let live = self.handle().live();
+        let mut state = live.lock()?;
+        state.check_readable()?;
+        Ok(read(&mut state))
+    }
+
+    fn remove_in(&self, state: &mut StateGuard<'_>, name: &str) -> Option<u64> {
+        let index = state.slots.iter().position(|slot| slot.name().as_bytes() == name.as_bytes())?;
+        state.slots[index].now()?;
+        state.slots[index].view().1.clear();
+        Some(state.record(index, Op::Set, None, self.handle().author))
+    }
+
+    fn check_size(&self, live: &Live, state: &StateGuard<'_>, index: usize, value: usize) -> Result<()> {
+        let limit = self.handle().shared.settings.max_session_bytes;
+        state.check_size(index, value, limit, live.store.provider.capabilities().max_value_bytes)
+    }
+
+    fn serializer_failed<R>(&self, error: Error) -> Result<R> {
+        if matches!(error.kind(), ErrorKind::Encode | ErrorKind::Corrupt) {
+            self.handle().note(ErrorSource::Serializer, &error);
+        }
+        Err(error)
+    }
+}
+
+impl<S> std::fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let live = self.guard.handle.live();
+        let phase = live.lock().map_or(Phase::Loading, |state| state.phase);
+        let fingerprint = self.guard.handle.id().map(|id| id.fingerprint());
+        f.debug_struct("Session").field("phase", &phase).field("fingerprint", &fingerprint).finish_non_exhaustive()
     }
 }

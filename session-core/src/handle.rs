@@ -1,0 +1,387 @@
+//! One request's part in a session: what it changed, what it is owed, and what its client is told.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle as Runtime;
+
+use crate::attribute::Author;
+use crate::error::{Effect, Error, ErrorKind, Operation, Result};
+use crate::id::SessionId;
+use crate::live::{Live, Phase};
+use crate::observer::ErrorSource;
+use crate::provider::Destroyed;
+use crate::route::Route;
+use crate::session::{ClientId, Closed};
+use crate::shared::{Held, Shared};
+
+/// A request's part in a session.
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) route: Route,
+    pub(crate) author: Author,
+    part: Mutex<Part>,
+}
+
+struct Part {
+    held: Held,
+    /// A session that this request destroyed, until the store has acknowledged it.
+    doomed: Option<(Held, u64)>,
+    /// The number of this request's last change to the live session; 0 if there is none.
+    last_change: u64,
+    /// The client has to be told the id, once there is one.
+    announce: bool,
+    /// The client has to forget its id.
+    forget: bool,
+    destroyed: Option<Destroyed>,
+    is_new: bool,
+    /// The response head was sent.
+    closed: bool,
+    /// A final commit failed: what is not stored is not sent any more for this request.
+    given_up: bool,
+    /// Why the session could not be read.
+    degraded: Option<Error>,
+    last_error: Option<Error>,
+}
+
+impl Handle {
+    /// A request that found its session.
+    pub(crate) fn found(shared: &Arc<Shared>, route: Route, held: Held) -> Self {
+        Self::with(shared, route, held, false, false, None)
+    }
+
+    /// A request that has none yet.
+    pub(crate) fn fresh(shared: &Arc<Shared>, route: Route) -> Self {
+        let live = Live::fresh(Arc::clone(&route.store));
+        let held = Held::new(shared, Arc::new(live));
+        Self::with(shared, route, held, true, true, None)
+    }
+
+    /// A request whose session has ended.
+    pub(crate) fn ended(shared: &Arc<Shared>, route: Route) -> Self {
+        let live = Live::ended(Arc::clone(&route.store));
+        let held = Held::new(shared, Arc::new(live));
+        Self::with(shared, route, held, false, false, None)
+    }
+
+    /// A request whose session could not be read and which goes on all the same.
+    pub(crate) fn degraded(shared: &Arc<Shared>, route: Route, error: Error) -> Self {
+        let live = Live::fresh(Arc::clone(&route.store));
+        let held = Held::new(shared, Arc::new(live));
+        Self::with(shared, route, held, false, false, Some(error))
+    }
+
+    fn with(
+        shared: &Arc<Shared>,
+        route: Route,
+        held: Held,
+        announce: bool,
+        is_new: bool,
+        degraded: Option<Error>,
+    ) -> Self {
+        let part = Part {
+            held,
+            doomed: None,
+            last_change: 0,
+            announce,
+            forget: false,
+            destroyed: None,
+            is_new,
+            closed: false,
+            given_up: false,
+            last_error: degraded.clone(),
+            degraded,
+        };
+        Self { shared: Arc::clone(shared), route, author: shared.next_author(), part: Mutex::new(part) }
+    }
+
+    /// The live session as it stands for this request.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.part().held.live)
+    }
+
+    /// The live session, to be changed by this request.
+    ///
+    /// # Errors
+    ///
+    /// `TooLate` if the change would create a session whose id cannot reach the client any more.
+    pub(crate) fn live_to_change(&self) -> Result<Arc<Live>> {
+        let (live, closed) = {
+            let part = self.part();
+            (Arc::clone(&part.held.live), part.closed)
+        };
+        if closed && live.lock()?.phase == Phase::Fresh {
+            return Err(too_late());
+        }
+        Ok(live)
+    }
+
+    /// Remembers the request's last change.
+    pub(crate) fn changed(&self, change: u64) {
+        self.part().last_change = change;
+    }
+
+    pub(crate) fn rotate(&self) -> Result<()> {
+        if self.part().closed {
+            return Err(too_late().with_operation(Operation::Rotate));
+        }
+        let live = self.live();
+        let mut state = live.lock()?;
+        state.check_writable().map_err(|error| error.with_operation(Operation::Rotate))?;
+        if state.phase == Phase::Fresh && state.batch.is_none() {
+            // The id that it gets has never been seen.
+            return Ok(());
+        }
+        let to = self.route.fresh_place()?;
+        let change = state.want_rotation(to, self.author);
+        drop(state);
+        let mut part = self.part();
+        part.last_change = change;
+        part.announce = true;
+        Ok(())
+    }
+
+    pub(crate) fn destroy(&self) -> Result<()> {
+        if let Some(error) = &self.part().degraded {
+            let text = "the session could not be read, so it cannot be destroyed; try again";
+            return Err(Error::new(error.kind(), Operation::Destroy, text));
+        }
+        let live = self.live();
+        let doomed = {
+            let mut state = live.lock()?;
+            match state.phase {
+                // It has ended in favour of another id, which this request does not know.
+                Phase::Ended => return Ok(()),
+                // Another request of this process is at it.
+                Phase::Doomed => Some(state.changed()),
+                Phase::Fresh if state.batch.is_none() => {
+                    state.end();
+                    None
+                }
+                _ => Some(state.doom(self.author)),
+            }
+        };
+        let fresh = Held::new(&self.shared, Arc::new(Live::fresh(Arc::clone(&self.route.store))));
+        let mut part = self.part();
+        let old = mem::replace(&mut part.held, fresh);
+        part.last_change = 0;
+        part.announce = true;
+        part.forget = true;
+        part.is_new = true;
+        let replaced = match doomed {
+            Some(change) => part.doomed.replace((old, change)).map(|(held, _)| held),
+            None => Some(old),
+        };
+        drop(part);
+        drop(replaced);
+        Ok(())
+    }
+
+    /// Writes what this request changed.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let result = self.commit_all().await.map_err(|error| {
+            // The session is still held, so what is pending will be sent again.
+            if error.kind().is_retryable() { error.with_effect(Effect::PerhapsApplied) } else { error }
+        });
+        self.conclude(result)
+    }
+
+    /// The last commit before the response head.
+    pub(crate) async fn close(&self) -> Closed {
+        let mut result = self.commit_all().await;
+        if let Err(error) = result {
+            result = Err(self.give_up(error));
+        }
+        let failed = result.is_err();
+        let mut client = ClientId::Keep;
+        if !failed && self.part().degraded.is_none() {
+            client = self.client_id();
+        }
+        let destroyed = {
+            let mut part = self.part();
+            part.closed = true;
+            part.announce = false;
+            part.forget = false;
+            part.given_up = failed;
+            part.destroyed
+        };
+        Closed { result: self.conclude(result), client, destroyed }
+    }
+
+    async fn commit_all(&self) -> Result<()> {
+        let (degraded, doomed) = {
+            let part = self.part();
+            let doomed = part.doomed.as_ref().map(|(held, change)| (Arc::clone(&held.live), *change));
+            (part.degraded.clone(), doomed)
+        };
+        if let Some(error) = degraded {
+            return if self.live().lock()?.changes == 0 {
+                Ok(())
+            } else {
+                let text = "the session could not be read, so what the request changed is lost";
+                Err(Error::new(error.kind(), Operation::Commit, text).with_source(error))
+            };
+        }
+        if let Some((live, change)) = doomed {
+            self.shared.save(&live, &self.route, change).await?;
+            let destroyed = live.lock()?.destroyed;
+            let done = {
+                let mut part = self.part();
+                part.destroyed = destroyed;
+                part.doomed.take()
+            };
+            drop(done);
+        }
+        let (live, last_change) = {
+            let part = self.part();
+            (Arc::clone(&part.held.live), part.last_change)
+        };
+        if last_change > 0 {
+            self.shared.save(&live, &self.route, last_change).await?;
+        }
+        match live.lock()?.take_failures(self.author) {
+            None => Ok(()),
+            Some(error) => Err(live.store.named(error)),
+        }
+    }
+
+    /// A final commit failed: if nobody else holds the session, what is pending is dropped with it.
+    fn give_up(&self, error: Error) -> Error {
+        if !error.kind().is_retryable() {
+            return error;
+        }
+        let live = self.live();
+        if self.part().doomed.is_some() {
+            // It stays marked, and the next to open it repeats the destruction.
+            return error.with_effect(Effect::PerhapsApplied);
+        }
+        if !self.shared.table.detach_if_last(&live) {
+            return error.with_effect(Effect::PerhapsApplied);
+        }
+        match live.lock() {
+            Ok(mut state) => {
+                let unanswered =
+                    state.batch.is_some() || state.rotation.as_ref().is_some_and(|it| it.successor().is_some());
+                state.end();
+                error.with_effect(if unanswered { Effect::PerhapsApplied } else { Effect::NotApplied })
+            }
+            Err(_) => error.with_effect(Effect::PerhapsApplied),
+        }
+    }
+
+    /// What the client is told after a successful commit.
+    fn client_id(&self) -> ClientId {
+        let (live, announce, forget, last_change) = {
+            let part = self.part();
+            (Arc::clone(&part.held.live), part.announce, part.forget, part.last_change)
+        };
+        let id = match live.lock() {
+            Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
+            _ => None,
+        };
+        match id {
+            Some(id) if announce => ClientId::Issue(id),
+            _ if forget => ClientId::Forget,
+            Some(id) if self.shared.renew_if_due(&live) || last_change > 0 => ClientId::Refresh(id),
+            _ => ClientId::Keep,
+        }
+    }
+
+    /// Notes an error, and keeps it from the caller if that is wanted.
+    fn conclude(&self, result: Result<()>) -> Result<()> {
+        let Err(error) = result else { return Ok(()) };
+        self.note(ErrorSource::Provider, &error);
+        if self.shared.settings.throw_on_error { Err(error) } else { Ok(()) }
+    }
+
+    pub(crate) fn note(&self, source: ErrorSource, error: &Error) {
+        let session = self.live().lock().ok().and_then(|state| state.fingerprint());
+        self.shared.note(source, session, error);
+        self.part().last_error = Some(error.clone());
+    }
+
+    /// The id of the stored session.
+    pub(crate) fn id(&self) -> Option<SessionId> {
+        let live = self.live();
+        let state = live.lock().ok()?;
+        if state.is_stored() { state.place.as_ref().map(|place| place.id) } else { None }
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.part().is_new
+    }
+
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.part().degraded.is_some()
+    }
+
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.part().last_error.clone()
+    }
+
+    /// Whether something of this request is neither stored nor given up.
+    fn is_unsaved(&self) -> bool {
+        let part = self.part();
+        if part.given_up || part.degraded.is_some() {
+            return false;
+        }
+        if part.doomed.is_some() {
+            return true;
+        }
+        let (live, last_change) = (Arc::clone(&part.held.live), part.last_change);
+        drop(part);
+        last_change > 0 && live.lock().is_ok_and(|state| state.settled < last_change)
+    }
+
+    fn part(&self) -> MutexGuard<'_, Part> {
+        self.part.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let live = self.live();
+        // Failures that nobody will ask for any more.
+        if let Ok(mut state) = live.lock() {
+            let _ = state.take_failures(self.author);
+        }
+    }
+}
+
+/// Held by the clones of a request's session; when the last is dropped, what is unsaved is committed in the background.
+pub(crate) struct Guard {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A closure that holds its own session may be dropped while this thread has the live session locked.
+        let locked_here = self.handle.live().lock().is_err();
+        if !locked_here && !self.handle.is_unsaved() {
+            return;
+        }
+        let handle = Arc::clone(&self.handle);
+        let Ok(runtime) = Runtime::try_current() else {
+            let text = "the session was dropped outside a runtime with changes that were not committed";
+            if locked_here {
+                tracing::warn!("{text}");
+                // Releasing it would wait for the lock that this thread holds.
+                mem::forget(handle);
+            } else {
+                let error = Error::new(ErrorKind::Unavailable, Operation::Commit, text);
+                handle.note(ErrorSource::Accessor, &error);
+            }
+            return;
+        };
+        let tasks = handle.shared.tasks.clone();
+        runtime.spawn(tasks.track_future(async move {
+            // An error is noted by the handle; there is nobody else to tell.
+            let Closed { .. } = handle.close().await;
+        }));
+    }
+}
+
+fn too_late() -> Error {
+    let text = "the session's new id cannot reach the client any more; change it before the response is returned";
+    Error::new(ErrorKind::TooLate, Operation::Change, text)
+}

@@ -1,0 +1,214 @@
+//! Making a live session as the store has it: the first load, and the validation before every later use.
+
+use std::sync::Arc;
+
+use super::state::State;
+use super::{Live, Phase};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::Generation;
+use crate::key::SessionKey;
+use crate::observer::SizeAt;
+use crate::provider::{Checked, Loaded, StoredSession};
+use crate::retry::Schedule;
+use crate::shared::Shared;
+
+/// What became of a live session when it was validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validated {
+    /// It is as the store has it.
+    Ready,
+    /// The store knows no such session.
+    Absent,
+    /// It has ended: retired in favour of another id, or destroyed by a request that is still under way.
+    Ended,
+    /// Another session stands in its place, which is not this copy.
+    Replaced,
+}
+
+/// What was known when the store was asked.
+struct Asked {
+    key: SessionKey,
+    generation: Option<Generation>,
+    version: u64,
+    load: bool,
+}
+
+impl Shared {
+    /// Validates a live session before it is used, with the timed retry.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store answers. The live session stays as it was, for those who use it.
+    pub(crate) async fn validate(&self, live: &Arc<Live>) -> Result<Validated> {
+        let mut schedule = Schedule::new(self.settings.retry_timeout);
+        loop {
+            match live.checks.join(Operation::Load, live.operation_timeout(), self.check(live)).await {
+                Ok(validated) => return Ok(validated),
+                Err(error) => schedule.pause(error).await?,
+            }
+        }
+    }
+
+    async fn check(&self, live: &Arc<Live>) -> Result<Validated> {
+        let asked = {
+            let state = live.lock()?;
+            match (state.phase, &state.place) {
+                (Phase::Fresh, _) => return Ok(Validated::Ready),
+                (Phase::Ended, _) | (_, None) => return Ok(Validated::Ended),
+                (Phase::Doomed, _) => None,
+                (phase, Some(place)) => Some(Asked {
+                    key: place.key.clone(),
+                    generation: state.generation,
+                    version: state.version,
+                    load: state.stale || phase != Phase::Stored,
+                }),
+            }
+        };
+        let Some(asked) = asked else { return self.repeat_destruction(live).await };
+        if !asked.load {
+            let checked = live.store.provider.check(&asked.key).await.map_err(|error| live.store.named(error))?;
+            if live.lock()?.agrees(&asked, checked) {
+                return Ok(Validated::Ready);
+            }
+        }
+        self.load(live).await
+    }
+
+    /// Loads the session, again if it is loaded already, with what is pending carried over.
+    pub(super) async fn load(&self, live: &Arc<Live>) -> Result<Validated> {
+        loop {
+            let asked = {
+                let state = live.lock()?;
+                let Some(place) = &state.place else { return Ok(Validated::Ended) };
+                Asked { key: place.key.clone(), generation: state.generation, version: state.version, load: true }
+            };
+            let loaded = live.store.provider.load(&asked.key, self.writer).await;
+            let loaded = loaded.map_err(|error| live.store.named(error))?;
+            let applied = self.apply(live, &asked, loaded)?;
+            if let Some(validated) = applied {
+                return Ok(validated);
+            }
+        }
+    }
+
+    /// Takes what was loaded into the live session; `None` if it is too old and must be loaded again.
+    fn apply(&self, live: &Arc<Live>, asked: &Asked, loaded: Loaded) -> Result<Option<Validated>> {
+        let mut state = live.lock()?;
+        match state.phase {
+            Phase::Doomed | Phase::Ended => return Ok(Some(Validated::Ended)),
+            // Rotated meanwhile: the answer is about the old key.
+            _ if state.generation != asked.generation => return Ok(Some(Validated::Ready)),
+            _ => {}
+        }
+        let stored = match loaded {
+            Loaded::Session(stored) => stored,
+            // The copy under the new id takes its place as soon as the rotation goes on.
+            Loaded::Absent | Loaded::Tombstone if state.rotation.is_some() => return Ok(Some(Validated::Ready)),
+            Loaded::Absent | Loaded::Tombstone => {
+                let loading = state.phase == Phase::Loading;
+                state.end();
+                drop(state);
+                self.table.remove(live);
+                let retired = loaded == Loaded::Tombstone;
+                tracing::debug!(loading, retired, "the session is not in the store");
+                return Ok(Some(if retired { Validated::Ended } else { Validated::Absent }));
+            }
+        };
+        if state.place.as_ref().is_none_or(|place| place.id.fingerprint() != stored.header.fingerprint) {
+            return Err(live.store.named(Error::new(
+                ErrorKind::ForeignKey,
+                Operation::Load,
+                "the key holds the session of another id; correct the key callback",
+            )));
+        }
+        if state.generation.is_some_and(|generation| generation != stored.header.generation) {
+            state.end();
+            drop(state);
+            self.table.remove(live);
+            return Ok(Some(Validated::Replaced));
+        }
+        let older = stored.header.version < state.version;
+        if older && state.version != asked.version {
+            // Sent before our own last commit was acknowledged.
+            return Ok(if state.stale { None } else { Some(Validated::Ready) });
+        }
+        let fingerprint = stored.header.fingerprint;
+        let size = state.merge(stored, self.settings.unloadable_bytes());
+        drop(state);
+        self.observe(|observer| observer.size(fingerprint, SizeAt::Load, size));
+        Ok(Some(Validated::Ready))
+    }
+
+    /// Somebody destroyed the session, and the store has not acknowledged it yet.
+    async fn repeat_destruction(&self, live: &Arc<Live>) -> Result<Validated> {
+        let alone = !self.table.is_shared(live);
+        live.commits.join(Operation::Destroy, live.operation_timeout(), self.settle(live)).await?;
+        // The request that destroys it tells the client to forget the id; any other must not replace what that gets.
+        Ok(if alone { Validated::Absent } else { Validated::Ended })
+    }
+}
+
+impl State {
+    /// Whether the stored session is what this copy knows.
+    fn agrees(&mut self, asked: &Asked, checked: Checked) -> bool {
+        let Checked::Present { generation, version, remaining } = checked else {
+            return self.phase == Phase::Stored && self.generation != asked.generation;
+        };
+        if self.phase != Phase::Stored || self.stale {
+            return false;
+        }
+        if self.generation != asked.generation {
+            // Rotated meanwhile: the answer is about the old key, and the new one was just acknowledged.
+            return true;
+        }
+        if Some(generation) != self.generation {
+            return false;
+        }
+        if version == self.version {
+            self.expiry.heard(remaining);
+            return true;
+        }
+        // Older than known: sent before our own commit, which was acknowledged meanwhile.
+        asked.version <= version && version < self.version
+    }
+
+    /// Takes over a loaded session; the answer is its size.
+    pub(super) fn merge(&mut self, stored: StoredSession, unloadable: usize) -> usize {
+        let StoredSession { header, attributes, remaining, written } = stored;
+        let size = attributes.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum();
+        self.generation = Some(header.generation);
+        self.expiry.heard(remaining);
+        if size > unloadable {
+            self.phase = Phase::Oversize;
+            return size;
+        }
+        let landed = match (&self.batch, written) {
+            (Some(batch), Some(written)) => written >= batch.commit.sequence,
+            _ => false,
+        };
+        let mut failures = std::mem::take(&mut self.failures);
+        if self.slots.is_empty() {
+            self.slots = attributes.into_iter().map(|(name, value)| super::Slot::new(name, Some(value))).collect();
+        } else {
+            let mut stored: Vec<_> = attributes.into_iter().map(Some).collect();
+            for slot in &mut self.slots {
+                let found = stored.iter_mut().find(|entry| entry.as_ref().is_some_and(|(name, _)| name == slot.name()));
+                slot.reloaded(found.and_then(Option::take).map(|(_, value)| value), landed, &mut failures);
+            }
+            let new = stored.into_iter().flatten().map(|(name, value)| super::Slot::new(name, Some(value)));
+            self.slots.extend(new);
+        }
+        self.failures = failures;
+        if landed {
+            self.idle.flying = None;
+        }
+        self.idle.known = header.idle_timeout;
+        self.created = Some(header.created);
+        self.deadline = header.deadline;
+        self.version = header.version;
+        self.stale = false;
+        self.phase = Phase::Stored;
+        self.recount();
+        size
+    }
+}

@@ -1,0 +1,576 @@
+//! Writing what was changed: take-off, answer, and what becomes of it.
+//!
+//! One batch of a session is on its way at a time; what is changed meanwhile travels with the next. A batch that was
+//! not answered is sent again unchanged before any other, so that the store recognises it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::batch::{Batch, Purpose};
+use super::rotation::Stage;
+use super::state::State;
+use super::{Live, Phase};
+use crate::attribute::Slot;
+use crate::error::{Effect, Error, ErrorKind, Operation, Result};
+use crate::id::{Fingerprint, Generation};
+use crate::key::SessionKey;
+use crate::name::AttributeName;
+use crate::observer::SizeAt;
+use crate::provider::{
+    Action, Change, Commit, Committed, Creation, Deadline, Destruction, RESEND_AT_MOST, Renewal, Renewed,
+};
+use crate::retry::Schedule;
+use crate::route::Route;
+use crate::shared::Shared;
+
+/// The next step of a session towards everything being stored.
+enum Next {
+    Nothing,
+    Load,
+    Send { key: SessionKey, commit: Arc<Commit>, enter: bool },
+    Retire,
+    Renew,
+    Destroy,
+}
+
+/// Whether a commit may go on at once.
+enum Answered {
+    GoOn,
+    /// Other processes are changing the same attributes.
+    Conflict,
+}
+
+/// How long conflicts are met by trying again.
+struct Patience {
+    until: Instant,
+    conflicts: u32,
+}
+
+impl Patience {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// A random pause up to 0.5 ms, doubled with each conflict up to 32 ms, so that writers do not stay in step.
+    async fn pause(&mut self, seed: u64) {
+        use std::hash::BuildHasher;
+        let longest = 500_u64 << self.conflicts.min(6);
+        self.conflicts += 1;
+        let random = std::hash::RandomState::new().hash_one(seed);
+        tokio::time::sleep(Duration::from_micros(random % longest)).await;
+    }
+}
+
+impl Shared {
+    /// Writes the session's changes up to this one, with the timed retry.
+    ///
+    /// # Errors
+    ///
+    /// Whatever no repetition within the retry timeout could mend; the changes stay pending. What was refused for good
+    /// is not in the answer but among the failures of the requests that made it.
+    pub(crate) async fn save(&self, live: &Arc<Live>, route: &Route, upto: u64) -> Result<()> {
+        let mut schedule = Schedule::new(self.settings.retry_timeout);
+        loop {
+            {
+                let mut state = live.lock()?;
+                if state.settled >= upto {
+                    return Ok(());
+                }
+                if state.phase == Phase::Fresh && state.place.is_none() && state.slots.iter().any(|s| s.now().is_some())
+                {
+                    state.place = Some(route.fresh_place()?);
+                }
+            }
+            match live.commits.join(Operation::Commit, live.operation_timeout(), self.settle(live)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => schedule.pause(error).await?,
+            }
+        }
+    }
+
+    /// Settles every change made so far. Called for one at a time.
+    pub(super) async fn settle(&self, live: &Arc<Live>) -> Result<()> {
+        let goal = live.lock()?.changes;
+        let mut patience = Patience { until: Instant::now() + live.operation_timeout(), conflicts: 0 };
+        loop {
+            let next = live.lock()?.next_step(self, goal)?;
+            match next {
+                Next::Nothing => return Ok(()),
+                Next::Load => {
+                    self.load(live).await?;
+                }
+                Next::Retire => self.retire(live).await?,
+                Next::Renew => self.renew_touched(live).await?,
+                Next::Destroy => self.destroy(live).await?,
+                Next::Send { key, commit, enter } => {
+                    if enter {
+                        self.enter(live)?;
+                    }
+                    let answer = live.store.provider.commit(&key, &commit).await;
+                    let answer = answer.map_err(|error| live.store.named(error));
+                    if let Answered::Conflict = self.answered(live, answer, patience.is_over())? {
+                        patience.pause(commit.sequence).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A session about to be created is entered in the table, so that whoever gets its id joins it.
+    fn enter(&self, live: &Arc<Live>) -> Result<()> {
+        let key = {
+            let state = live.lock()?;
+            match &state.place {
+                Some(place) => place.live_key(&live.store),
+                None => return Ok(()),
+            }
+        };
+        if self.table.contains(live) || self.table.enter(key, live) {
+            return Ok(());
+        }
+        let error = Error::new(
+            ErrorKind::ForeignKey,
+            Operation::Commit,
+            "the key of the new session is that of another one; correct the key callback",
+        );
+        let mut state = live.lock()?;
+        state.batch = None;
+        state.give_up_all(&live.store.named(error));
+        state.settled = state.changes;
+        Ok(())
+    }
+
+    /// Takes the store's answer to a batch.
+    fn answered(&self, live: &Arc<Live>, answer: Result<Committed>, impatient: bool) -> Result<Answered> {
+        let mut state = live.lock()?;
+        // Destroyed or ended meanwhile: nothing of the answer matters any more.
+        let Some(batch) = state.batch.take() else { return Ok(Answered::GoOn) };
+        if matches!(state.phase, Phase::Doomed | Phase::Ended) {
+            if answer.is_err() {
+                // The destruction leaves a tombstone for a creation that is perhaps still under way.
+                state.batch = Some(batch);
+            }
+            return answer.map(|_| Answered::GoOn);
+        }
+        match answer {
+            Ok(Committed::Done { found, counters, remaining }) => {
+                let events = state.acknowledge(&batch, Some(found), counters.into_iter().map(Some), remaining);
+                drop(state);
+                self.tell(events);
+                Ok(Answered::GoOn)
+            }
+            Ok(Committed::Already { counters, remaining }) => {
+                let events = state.acknowledge(&batch, None, counters.into_iter(), remaining);
+                drop(state);
+                self.tell(events);
+                Ok(Answered::GoOn)
+            }
+            Ok(Committed::Gone) if matches!(batch.purpose, Purpose::Change | Purpose::Create) => {
+                state.end();
+                drop(state);
+                self.table.remove(live);
+                Ok(Answered::GoOn)
+            }
+            Ok(Committed::Gone) => {
+                // The copy under the new id is gone; the session itself is not.
+                state.lost_copy(batch.covers);
+                Ok(Answered::GoOn)
+            }
+            Ok(Committed::Conflict(found)) => {
+                let (session, names) = (state.fingerprint(), named(&batch, &found));
+                state.conflicted(&batch, found, impatient);
+                drop(state);
+                if let Some(session) = session {
+                    self.observe(|observer| observer.conflict(session, &names));
+                }
+                Ok(Answered::Conflict)
+            }
+            Ok(Committed::NotACounter(found)) => {
+                state.not_counters(&batch, found);
+                Ok(Answered::GoOn)
+            }
+            Err(error) if !error.kind().is_retryable() => {
+                let effect = if batch.sent > 1 { Effect::PerhapsApplied } else { error.effect() };
+                state.stale = batch.sent > 1 && batch.purpose == Purpose::Change;
+                state.settled = batch.covers;
+                state.rotation = state.rotation.take().filter(|_| matches!(batch.purpose, Purpose::Change));
+                state.give_up_all(&error.with_effect(effect));
+                state.recount();
+                Ok(Answered::GoOn)
+            }
+            Err(error) if error.effect() == Effect::NotApplied && batch.sent == 1 => {
+                state.not_applied(batch);
+                Err(error)
+            }
+            // Perhaps it was applied, by this sending or an earlier one: it stays as it is.
+            Err(error) => {
+                state.batch = Some(batch);
+                Err(error.with_effect(Effect::PerhapsApplied))
+            }
+        }
+    }
+
+    /// Renews the expiry for requests that touched the session and changed nothing.
+    async fn renew_touched(&self, live: &Arc<Live>) -> Result<()> {
+        let (covers, authors) = {
+            let mut state = live.lock()?;
+            (state.changes, std::mem::take(&mut state.touched))
+        };
+        match self.renew(live).await {
+            Ok(()) => {
+                let mut state = live.lock()?;
+                state.settled = state.settled.max(covers);
+                Ok(())
+            }
+            Err(error) => {
+                live.lock()?.touched.extend(authors);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sets the expiry of a stored session anew.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store answers. That the session is gone is no error here: it ends.
+    pub(crate) async fn renew(&self, live: &Arc<Live>) -> Result<()> {
+        let (key, renewal, idle_timeout) = {
+            let state = live.lock()?;
+            let (Some(place), Some(generation)) = (&state.place, state.generation) else { return Ok(()) };
+            let idle_timeout = state.idle.now().unwrap_or(self.settings.idle_timeout);
+            let time_to_live = self.settings.time_to_live(idle_timeout);
+            (place.key.clone(), Renewal { generation, time_to_live }, idle_timeout)
+        };
+        let renewed = live.store.provider.renew(&key, &renewal).await.map_err(|error| live.store.named(error))?;
+        let mut state = live.lock()?;
+        if state.generation != Some(renewal.generation) {
+            return Ok(());
+        }
+        match renewed {
+            Renewed::Done { remaining } => state.expiry.set(remaining, idle_timeout),
+            Renewed::Gone if state.rotation.is_some() => {}
+            Renewed::Gone => {
+                state.end();
+                drop(state);
+                self.table.remove(live);
+            }
+        }
+        Ok(())
+    }
+
+    /// Destroys what a request doomed, under both keys if it was being rotated.
+    async fn destroy(&self, live: &Arc<Live>) -> Result<()> {
+        let targets = live.lock()?.destructions();
+        let mut destroyed = None;
+        for (key, destruction) in targets {
+            let answer = live.store.provider.destroy(&key, &destruction).await;
+            let answer = answer.map_err(|error| live.store.named(error).with_operation(Operation::Destroy))?;
+            destroyed.get_or_insert(answer);
+        }
+        let mut state = live.lock()?;
+        let session = state.fingerprint();
+        state.end();
+        state.destroyed = destroyed;
+        drop(state);
+        self.table.remove(live);
+        if let Some(session) = session {
+            self.observe(|observer| observer.destroyed(session));
+        }
+        Ok(())
+    }
+}
+
+fn named(batch: &Batch, found: &[(usize, Option<bytes::Bytes>)]) -> Vec<AttributeName> {
+    found.iter().filter_map(|(index, _)| Some(batch.commit.changes.get(*index)?.name.clone())).collect()
+}
+
+/// What the observer is told after an acknowledgement.
+#[derive(Default)]
+pub(super) struct Events {
+    session: Option<Fingerprint>,
+    created: bool,
+    size: usize,
+    written: Vec<(AttributeName, usize)>,
+    removed: Vec<AttributeName>,
+}
+
+impl Shared {
+    fn tell(&self, events: Events) {
+        let Some(session) = events.session else { return };
+        if events.created {
+            self.observe(|observer| observer.created(session));
+        }
+        if !events.written.is_empty() {
+            self.observe(|observer| observer.attributes_written(session, &events.written));
+        }
+        if !events.removed.is_empty() {
+            self.observe(|observer| observer.attributes_removed(session, &events.removed));
+        }
+        self.observe(|observer| observer.size(session, SizeAt::Commit, events.size));
+    }
+}
+
+impl State {
+    fn next_step(&mut self, shared: &Shared, goal: u64) -> Result<Next> {
+        match self.phase {
+            Phase::Doomed => return Ok(Next::Destroy),
+            Phase::Ended | Phase::Loading | Phase::Oversize => {
+                self.settled = self.changes;
+                return Ok(Next::Nothing);
+            }
+            Phase::Fresh | Phase::Stored => {}
+        }
+        if self.batch.as_ref().is_some_and(|batch| batch.since.elapsed() > RESEND_AT_MOST) {
+            self.abandon_unanswered();
+        }
+        if let Some(batch) = &mut self.batch {
+            batch.sent += 1;
+            Arc::make_mut(&mut batch.commit).repeated = true;
+            let enter = batch.purpose == Purpose::Create;
+            return Ok(Next::Send { key: batch.key.clone(), commit: Arc::clone(&batch.commit), enter });
+        }
+        match &self.rotation {
+            Some(rotation) if matches!(rotation.stage, Stage::Copied { .. }) => return Ok(Next::Retire),
+            _ if self.settled >= goal => return Ok(Next::Nothing),
+            // The copy takes creation time and deadline along, which only a load tells.
+            Some(_) if self.phase == Phase::Stored && self.created.is_none() => return Ok(Next::Load),
+            Some(_) if self.phase == Phase::Stored => self.take_off_copy(shared)?,
+            // An id that nobody has seen needs no other.
+            Some(_) => self.rotation = None,
+            None => {}
+        }
+        if self.batch.is_none() {
+            match self.phase {
+                Phase::Fresh => self.take_off_creation(shared)?,
+                _ => self.take_off_changes(shared),
+            }
+        }
+        match &self.batch {
+            Some(batch) => Ok(Next::Send {
+                key: batch.key.clone(),
+                commit: Arc::clone(&batch.commit),
+                enter: batch.purpose == Purpose::Create,
+            }),
+            None if self.phase == Phase::Stored && !self.touched.is_empty() => Ok(Next::Renew),
+            None => {
+                self.settled = self.changes;
+                Ok(Next::Nothing)
+            }
+        }
+    }
+
+    fn take_off_creation(&mut self, shared: &Shared) -> Result<()> {
+        let Some(place) = self.place.clone() else { return Ok(()) };
+        let generation = Generation::generate()?;
+        let changes = self.copy_of_all();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.generation = Some(generation);
+        let deadline = shared.settings.absolute_timeout.map_or(Deadline::Never, Deadline::After);
+        let creation = Creation { fingerprint: place.id.fingerprint(), created: None, deadline };
+        let idle_timeout = self.idle.take_off();
+        self.take_off(shared, place.key, Purpose::Create, generation, Some(creation), changes, idle_timeout);
+        Ok(())
+    }
+
+    /// Puts everything on its way to a key that holds nothing yet.
+    pub(super) fn copy_of_all(&mut self) -> Vec<Change> {
+        let copied = self.slots.iter_mut().filter_map(|slot| {
+            let action = Action::Set(slot.take_off_copy()?);
+            Some(Change { name: slot.name().clone(), action })
+        });
+        copied.collect()
+    }
+
+    fn take_off_changes(&mut self, shared: &Shared) {
+        let (Some(place), Some(generation)) = (self.place.clone(), self.generation) else { return };
+        let changes: Vec<_> = self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| {
+                let action = slot.take_off()?;
+                Some(Change { name: slot.name().clone(), action })
+            })
+            .collect();
+        let idle_timeout = self.idle.take_off();
+        if changes.is_empty() && idle_timeout.is_none() {
+            return;
+        }
+        self.take_off(shared, place.key, Purpose::Change, generation, None, changes, idle_timeout);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one batch, named by the three callers")]
+    pub(super) fn take_off(
+        &mut self,
+        shared: &Shared,
+        key: SessionKey,
+        purpose: Purpose,
+        generation: Generation,
+        creation: Option<Creation>,
+        changes: Vec<Change>,
+        idle_change: Option<Option<Duration>>,
+    ) {
+        let idle_timeout = self.idle.now().unwrap_or(shared.settings.idle_timeout);
+        let commit = Commit {
+            generation,
+            writer: shared.writer,
+            sequence: shared.next_sequence(),
+            repeated: false,
+            creation,
+            changes,
+            idle_timeout: idle_change,
+            time_to_live: shared.settings.time_to_live(idle_timeout),
+        };
+        self.batch = Some(Batch {
+            commit: Arc::new(commit),
+            key,
+            purpose,
+            covers: self.changes,
+            idle_timeout,
+            touched: std::mem::take(&mut self.touched),
+            since: Instant::now(),
+            sent: 1,
+        });
+    }
+
+    /// The batch was applied. `found`: the version before it, `None` if it had been applied earlier.
+    fn acknowledge(
+        &mut self,
+        batch: &Batch,
+        found: Option<u64>,
+        mut counters: impl Iterator<Item = Option<bytes::Bytes>>,
+        remaining: Duration,
+    ) -> Events {
+        match batch.purpose {
+            Purpose::Copy | Purpose::Carry => {
+                self.copied(batch, remaining);
+                return Events::default();
+            }
+            Purpose::Create => {
+                self.phase = Phase::Stored;
+                self.version = 1;
+            }
+            Purpose::Change => match found {
+                // A load that came after it has told a newer version already.
+                Some(found) if self.version > found => {}
+                Some(found) if self.version == found => self.version = found + 1,
+                // Somebody else wrote too: the copy is incomplete.
+                _ => self.stale = true,
+            },
+        }
+        let mut events =
+            Events { session: self.fingerprint(), created: batch.purpose == Purpose::Create, ..Events::default() };
+        let mut failures = std::mem::take(&mut self.failures);
+        for change in &batch.commit.changes {
+            let stored = match &change.action {
+                Action::Set(bytes) => Some(bytes.clone()),
+                Action::Remove => None,
+                Action::Increment(_) => counters.next().flatten(),
+                Action::Replace { value, .. } => value.clone(),
+            };
+            match &stored {
+                Some(bytes) => events.written.push((change.name.clone(), bytes.len())),
+                None => events.removed.push(change.name.clone()),
+            }
+            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) {
+                slot.acknowledged(stored, &mut failures);
+            }
+        }
+        self.failures = failures;
+        self.idle.acknowledged();
+        self.expiry.set(remaining, batch.idle_timeout);
+        self.settled = batch.covers;
+        self.recount();
+        events.size = self.size;
+        events
+    }
+
+    /// The batch was surely not applied: its changes are pending again.
+    fn not_applied(&mut self, batch: Batch) {
+        self.touched.extend(batch.touched);
+        match (batch.purpose, &mut self.rotation) {
+            // What was to be carried is found again by the next retirement; the copy itself is stored.
+            (Purpose::Carry, _) => return,
+            (Purpose::Copy, Some(rotation)) => rotation.stage = Stage::Wanted,
+            _ => {}
+        }
+        self.slots.iter_mut().for_each(Slot::not_applied);
+        self.idle.not_applied();
+        self.recount();
+    }
+
+    fn conflicted(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>, impatient: bool) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for (index, stored) in found {
+            let Some(change) = batch.commit.changes.get(index) else { continue };
+            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
+            if impatient {
+                let text = "other processes changed the attribute again and again; try the request again";
+                slot.give_up(&Error::new(ErrorKind::Conflict, Operation::Commit, text), &mut failures);
+                slot.reloaded(stored, false, &mut failures);
+            } else {
+                slot.conflicted(stored, &mut failures);
+            }
+        }
+        self.failures = failures;
+        self.back_on_ground(batch);
+    }
+
+    fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for (index, stored) in found {
+            let Some(change) = batch.commit.changes.get(index) else { continue };
+            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
+            let text = "the stored attribute is no counter, or would leave the range of counters";
+            slot.give_up(&Error::new(ErrorKind::NotACounter, Operation::Commit, text), &mut failures);
+            slot.reloaded(stored, false, &mut failures);
+        }
+        self.failures = failures;
+        self.back_on_ground(batch);
+    }
+
+    /// The batch was refused because of some attributes; the others' changes are pending again.
+    fn back_on_ground(&mut self, batch: &Batch) {
+        self.slots.iter_mut().for_each(Slot::not_applied);
+        self.idle.not_applied();
+        self.touched.extend(batch.touched.iter().copied());
+        self.stale = true;
+        self.recount();
+    }
+
+    /// A batch unanswered for so long may not be sent again: the store might have forgotten this writer.
+    fn abandon_unanswered(&mut self) {
+        let text = "the store did not answer for so long that the write may not be repeated";
+        let error = Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, text);
+        self.batch = None;
+        self.give_up_all(&error);
+        self.rotation = None;
+        self.settled = self.changes;
+        self.stale = self.phase == Phase::Stored;
+        self.recount();
+    }
+
+    fn destructions(&self) -> Vec<(SessionKey, Destruction)> {
+        let under_way = |purpose| self.batch.as_ref().is_some_and(|batch| batch.purpose == purpose);
+        let mut targets = Vec::new();
+        if let (Some(place), Some(generation)) = (&self.place, self.generation) {
+            let leave_tombstone = under_way(Purpose::Create);
+            targets.push((place.key.clone(), Destruction { generation, leave_tombstone }));
+        }
+        if let Some(rotation) = &self.rotation
+            && let Some(generation) = rotation.successor()
+        {
+            let leave_tombstone = under_way(Purpose::Copy);
+            targets.push((rotation.to.key.clone(), Destruction { generation, leave_tombstone }));
+        }
+        targets
+    }
+
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.place.as_ref().map(|place| place.id.fingerprint())
+    }
+}

@@ -1,0 +1,151 @@
+//! The live copy of a session that all requests of this process share.
+//!
+//! `check` makes it as the store has it, `commit` writes what was changed, `rotation` moves it to another id.
+
+mod batch;
+mod check;
+mod commit;
+mod expiry;
+mod rotation;
+mod rounds;
+mod state;
+mod table;
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub(crate) use check::Validated;
+pub(crate) use state::{Phase, State};
+pub(crate) use table::{LiveKey, Resident, Table};
+
+pub(crate) use crate::attribute::Slot;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::SessionId;
+use crate::route::{Place, Store};
+use rounds::Rounds;
+
+/// One session of this process.
+pub(crate) struct Live {
+    pub(crate) store: Arc<Store>,
+    home: Mutex<Option<LiveKey>>,
+    state: Mutex<State>,
+    checks: Rounds<Validated>,
+    commits: Rounds<()>,
+}
+
+impl Live {
+    /// A session about to be loaded.
+    pub(crate) fn loading(store: Arc<Store>, place: Place) -> Self {
+        Self::with_state(store, State::new(Phase::Loading, Some(place)))
+    }
+
+    /// A session that is nowhere yet.
+    pub(crate) fn fresh(store: Arc<Store>) -> Self {
+        Self::with_state(store, State::new(Phase::Fresh, None))
+    }
+
+    /// A session that has ended.
+    pub(crate) fn ended(store: Arc<Store>) -> Self {
+        Self::with_state(store, State::new(Phase::Ended, None))
+    }
+
+    fn with_state(store: Arc<Store>, state: State) -> Self {
+        Self { store, home: Mutex::new(None), state: Mutex::new(state), checks: Rounds::new(), commits: Rounds::new() }
+    }
+
+    /// Refuses a request whose id is another one than this session's, although both map to one key.
+    ///
+    /// # Errors
+    ///
+    /// `ForeignKey`: no data is handed out.
+    pub(crate) fn check_id(&self, id: &SessionId) -> Result<()> {
+        match &self.lock()?.place {
+            Some(place) if place.id != *id => Err(self.store.named(Error::new(
+                ErrorKind::ForeignKey,
+                Operation::Load,
+                "two ids map to one key; correct the key callback",
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long one call of the store may take.
+    pub(crate) fn operation_timeout(&self) -> Duration {
+        self.store.provider.capabilities().operation_timeout
+    }
+
+    /// Locks the state.
+    ///
+    /// # Errors
+    ///
+    /// `Closure` if this thread has locked it already: then a closure given to `update` (or the code that encodes or
+    /// drops a value) uses the very session that is running it. Without this check it would wait for itself.
+    pub(crate) fn lock(&self) -> Result<StateGuard<'_>> {
+        let entered = Entered::new(std::ptr::from_ref(self).addr())?;
+        // What runs under the lock is either ours or has its panics caught.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(StateGuard { state, _entered: entered })
+    }
+}
+
+impl Resident for Live {
+    fn home(&self) -> &Mutex<Option<LiveKey>> {
+        &self.home
+    }
+
+    fn keep(&self, keep_for: Duration) -> Option<(Duration, usize)> {
+        self.lock().ok()?.keep(keep_for)
+    }
+}
+
+/// The locked state.
+pub(crate) struct StateGuard<'a> {
+    state: MutexGuard<'a, State>,
+    _entered: Entered,
+}
+
+impl Deref for StateGuard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for StateGuard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+thread_local! {
+    /// The live sessions whose state this thread has locked, by address.
+    static LOCKED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Entered(usize);
+
+impl Entered {
+    fn new(address: usize) -> Result<Self> {
+        LOCKED.with_borrow_mut(|locked| {
+            if locked.contains(&address) {
+                let text = "the closure uses the session that it is updating; give it what it needs instead";
+                return Err(Error::new(ErrorKind::Closure, Operation::Change, text));
+            }
+            locked.push(address);
+            Ok(Self(address))
+        })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        LOCKED.with_borrow_mut(|locked| {
+            if let Some(index) = locked.iter().rposition(|address| *address == self.0) {
+                locked.swap_remove(index);
+            }
+        });
+    }
+}

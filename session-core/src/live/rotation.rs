@@ -1,0 +1,288 @@
+//! Giving a session another id: its content is copied to the new key, then the old key becomes a tombstone.
+//!
+//! What was changed together with the rotation, such as a login, goes to the new key only. Until the old key is retired
+//! the old id works and nobody has the new one; a copy that is never finished expires by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Live;
+use super::batch::{Batch, Purpose};
+use super::state::{State, gone};
+use crate::attribute::{Author, Slot};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::Generation;
+use crate::name::AttributeName;
+use crate::provider::{Action, Change, Creation, Deadline, Destruction, Loaded, Retired, Retirement, StoredSession};
+use crate::route::Place;
+use crate::shared::Shared;
+
+/// How often others' changes are carried over before a rotation is given back to its caller.
+const MOST_CARRIES: u32 = 16;
+
+/// A change of id that is wanted or under way.
+pub(crate) struct Rotation {
+    pub(crate) to: Place,
+    pub(crate) authors: Vec<Author>,
+    pub(crate) stage: Stage,
+}
+
+/// How far it is.
+pub(crate) enum Stage {
+    Wanted,
+    /// The copy is on its way, with what the old key held at version `base`.
+    Copying {
+        generation: Generation,
+        base: u64,
+    },
+    /// The copy is stored, with what the old key held at version `base`.
+    Copied {
+        generation: Generation,
+        version: u64,
+        base: u64,
+        content: Vec<(AttributeName, Bytes)>,
+        remaining: Duration,
+        idle_timeout: Duration,
+        covers: u64,
+        carries: u32,
+    },
+}
+
+impl Rotation {
+    /// The generation of the copy, if one may be stored.
+    pub(crate) fn successor(&self) -> Option<Generation> {
+        match &self.stage {
+            Stage::Wanted => None,
+            Stage::Copying { generation, .. } | Stage::Copied { generation, .. } => Some(*generation),
+        }
+    }
+}
+
+/// What to do about the old key.
+enum Carry {
+    /// Send the batch that was made, or retire again.
+    GoOn,
+    /// It has ended; so must the copy.
+    Ended(Box<Place>, Generation),
+}
+
+impl Shared {
+    /// Retires the old key, or carries over what others changed there.
+    pub(super) async fn retire(&self, live: &Arc<Live>) -> Result<()> {
+        let (old, retirement) = {
+            let state = live.lock()?;
+            let (Some(place), Some(generation), Some(rotation)) = (&state.place, state.generation, &state.rotation)
+            else {
+                return Ok(());
+            };
+            let Stage::Copied { generation: successor, base, .. } = rotation.stage else { return Ok(()) };
+            (place.key.clone(), Retirement { generation, version: base, successor })
+        };
+        let named = |error: Error| live.store.named(error).with_operation(Operation::Rotate);
+        match live.store.provider.retire(&old, &retirement).await.map_err(named)? {
+            Retired::Done => self.succeed(live),
+            Retired::Changed => {
+                let loaded = live.store.provider.load(&old, self.writer).await.map_err(named)?;
+                match self.carry(live, loaded)? {
+                    Carry::GoOn => Ok(()),
+                    Carry::Ended(copy, generation) => self.end_with_copy(live, &copy, generation).await,
+                }
+            }
+            Retired::Gone => {
+                let copy = {
+                    let state = live.lock()?;
+                    state.rotation.as_ref().map(|rotation| rotation.to.clone())
+                };
+                match copy {
+                    Some(copy) => self.end_with_copy(live, &copy, retirement.successor).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The old key is a tombstone: the session lives under the new one.
+    fn succeed(&self, live: &Arc<Live>) -> Result<()> {
+        let to = {
+            let state = live.lock()?;
+            match &state.rotation {
+                Some(rotation) => rotation.to.clone(),
+                None => return Ok(()),
+            }
+        };
+        // First the table, so that nobody who comes with the old id joins the session any more.
+        self.table.move_to(live, to.live_key(&live.store));
+        let mut state = live.lock()?;
+        let from = state.fingerprint();
+        state.succeeded();
+        drop(state);
+        if let Some(from) = from {
+            self.observe(|observer| observer.rotated(from, to.id.fingerprint()));
+        }
+        Ok(())
+    }
+
+    fn carry(&self, live: &Arc<Live>, loaded: Loaded) -> Result<Carry> {
+        let mut state = live.lock()?;
+        let (generation, to) = match &state.rotation {
+            Some(rotation) => match rotation.successor() {
+                Some(generation) => (generation, rotation.to.clone()),
+                None => return Ok(Carry::GoOn),
+            },
+            None => return Ok(Carry::GoOn),
+        };
+        let Loaded::Session(stored) = loaded else { return Ok(Carry::Ended(Box::new(to), generation)) };
+        if state.generation != Some(stored.header.generation) {
+            return Ok(Carry::Ended(Box::new(to), generation));
+        }
+        state.carry(self, stored)?;
+        Ok(Carry::GoOn)
+    }
+
+    /// Somebody destroyed the session while its id was being changed: the copy must not survive it.
+    async fn end_with_copy(&self, live: &Arc<Live>, copy: &Place, generation: Generation) -> Result<()> {
+        let destruction = Destruction { generation, leave_tombstone: false };
+        let destroyed = live.store.provider.destroy(&copy.key, &destruction).await;
+        let (Destroyed::Done | Destroyed::NothingFound) =
+            destroyed.map_err(|error| live.store.named(error).with_operation(Operation::Rotate))?;
+        live.lock()?.end();
+        self.table.remove(live);
+        Ok(())
+    }
+}
+
+impl State {
+    /// A request wants another id.
+    pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> u64 {
+        match &mut self.rotation {
+            // The id that is on its way is as new to this request as another one would be.
+            Some(rotation) => rotation.authors.push(author),
+            None => self.rotation = Some(Rotation { to, authors: vec![author], stage: Stage::Wanted }),
+        }
+        self.changed()
+    }
+
+    pub(super) fn take_off_copy(&mut self, shared: &Shared) -> Result<()> {
+        let generation = Generation::generate()?;
+        let Some(to) = self.rotation.as_ref().map(|rotation| rotation.to.clone()) else { return Ok(()) };
+        let creation = Creation {
+            fingerprint: to.id.fingerprint(),
+            created: self.created,
+            deadline: self.deadline.map_or(Deadline::Never, Deadline::At),
+        };
+        let changes = self.copy_of_all();
+        // The copy needs it whether it is new or not.
+        self.idle.take_off();
+        let idle_timeout = self.idle.now().map(Some);
+        let base = self.version;
+        if let Some(rotation) = &mut self.rotation {
+            rotation.stage = Stage::Copying { generation, base };
+        }
+        self.take_off(shared, to.key, Purpose::Copy, generation, Some(creation), changes, idle_timeout);
+        Ok(())
+    }
+
+    /// The copy, or what was carried to it, is stored.
+    pub(super) fn copied(&mut self, batch: &Batch, remaining_now: Duration) {
+        let Some(rotation) = &mut self.rotation else { return };
+        match &mut rotation.stage {
+            Stage::Copying { generation, base } => {
+                let content = batch.commit.changes.iter().filter_map(|change| match &change.action {
+                    Action::Set(bytes) => Some((change.name.clone(), bytes.clone())),
+                    _ => None,
+                });
+                rotation.stage = Stage::Copied {
+                    generation: *generation,
+                    version: 1,
+                    base: *base,
+                    content: content.collect(),
+                    remaining: remaining_now,
+                    idle_timeout: batch.idle_timeout,
+                    covers: batch.covers,
+                    carries: 0,
+                };
+            }
+            Stage::Copied { version, content, remaining, .. } => {
+                *version += 1;
+                *remaining = remaining_now;
+                for change in &batch.commit.changes {
+                    content.retain(|(name, _)| *name != change.name);
+                    if let Action::Set(bytes) = &change.action {
+                        content.push((change.name.clone(), bytes.clone()));
+                    }
+                }
+            }
+            Stage::Wanted => {}
+        }
+    }
+
+    /// Takes over what others changed under the old key, and puts on its way what the copy lacks of it.
+    fn carry(&mut self, shared: &Shared, stored: StoredSession) -> Result<()> {
+        let found = stored.header.version;
+        let idle_before = self.idle.known;
+        self.merge(stored, usize::MAX);
+        let idle_now = self.idle.known;
+        let idle_change = (idle_now != idle_before && self.idle.flying.is_none()).then_some(idle_now);
+        let Some(rotation) = &mut self.rotation else { return Ok(()) };
+        let to = rotation.to.key.clone();
+        let Stage::Copied { generation, base, content, carries, .. } = &mut rotation.stage else { return Ok(()) };
+        *base = found;
+        *carries += 1;
+        if *carries > MOST_CARRIES {
+            *carries = 0;
+            let text = "other processes changed the session again and again; try the request again";
+            return Err(Error::new(ErrorKind::Conflict, Operation::Rotate, text));
+        }
+        let generation = *generation;
+        let mut changes = Vec::new();
+        for slot in &self.slots {
+            let copy = content.iter().find(|(name, _)| name == slot.name()).map(|(_, bytes)| bytes);
+            let action = match (slot.landed(), copy) {
+                (Some(bytes), copy) if copy != Some(bytes) => Action::Set(bytes.clone()),
+                (None, Some(_)) => Action::Remove,
+                _ => continue,
+            };
+            changes.push(Change { name: slot.name().clone(), action });
+        }
+        let dropped = content.iter().filter(|(name, _)| self.slots.iter().all(|slot| slot.name() != name));
+        changes.extend(dropped.map(|(name, _)| Change { name: name.clone(), action: Action::Remove }));
+        if !changes.is_empty() || idle_change.is_some() {
+            self.take_off(shared, to, Purpose::Carry, generation, None, changes, idle_change);
+        }
+        Ok(())
+    }
+
+    /// The old key is a tombstone.
+    fn succeeded(&mut self) {
+        let Some(Rotation { to, stage, .. }) = self.rotation.take() else { return };
+        let Stage::Copied { generation, version, content, remaining, idle_timeout, covers, .. } = stage else { return };
+        self.place = Some(to);
+        self.generation = Some(generation);
+        self.version = version;
+        self.stale = false;
+        let mut failures = std::mem::take(&mut self.failures);
+        let mut content: Vec<_> = content.into_iter().map(Some).collect();
+        for slot in &mut self.slots {
+            let copy = content.iter_mut().find(|copy| copy.as_ref().is_some_and(|(name, _)| name == slot.name()));
+            let bytes = copy.and_then(Option::take).map(|(_, bytes)| bytes);
+            slot.acknowledged(bytes.clone(), &mut failures);
+            slot.reloaded(bytes, true, &mut failures);
+        }
+        self.slots.extend(content.into_iter().flatten().map(|(name, bytes)| Slot::new(name, Some(bytes))));
+        self.failures = failures;
+        self.idle.acknowledged();
+        self.expiry.set(remaining, idle_timeout);
+        self.settled = self.settled.max(covers);
+        self.recount();
+    }
+
+    /// The copy under the new id is not there any more; the session itself still is.
+    pub(super) fn lost_copy(&mut self, covers: u64) {
+        self.give_up_all(&gone(Operation::Rotate));
+        self.rotation = None;
+        self.settled = covers;
+        self.recount();
+    }
+}

@@ -1,0 +1,273 @@
+//! What a live session knows of itself, and the steps on it that need no store.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::batch::Batch;
+use super::expiry::Expiry;
+use super::rotation::Rotation;
+use crate::attribute::{Author, Failure, Op, Slot};
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::Generation;
+use crate::name::AttributeName;
+use crate::provider::Destroyed;
+use crate::route::Place;
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Known by its id alone; nothing has been read yet.
+    Loading,
+    /// Not in the store; created when something is written.
+    Fresh,
+    /// In the store.
+    Stored,
+    /// In the store and too large to be loaded; it can only be destroyed.
+    Oversize,
+    /// Destroyed by a request, which the store has not acknowledged yet.
+    Doomed,
+    /// Not in the store any more.
+    Ended,
+}
+
+/// The state of a live session.
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// Its id and key; a fresh session gets them when it is created.
+    pub(crate) place: Option<Place>,
+    pub(crate) generation: Option<Generation>,
+    /// The version up to which the known bytes are complete.
+    pub(crate) version: u64,
+    /// The store has changes that are not here: to be loaded before the next use.
+    pub(crate) stale: bool,
+    /// When it was created, by the store's clock; unknown until it was loaded once.
+    pub(crate) created: Option<u64>,
+    pub(crate) deadline: Option<u64>,
+    pub(crate) idle: IdleTimeout,
+    pub(crate) expiry: Expiry,
+    pub(crate) slots: Vec<Slot>,
+    /// The bytes of names and values as requests see them.
+    pub(crate) size: usize,
+    /// The batch on its way, or unanswered: it is sent again unchanged before any other.
+    pub(crate) batch: Option<Batch>,
+    pub(crate) rotation: Option<Rotation>,
+    /// Requests that want the expiry renewed whether it is due or not.
+    pub(crate) touched: Vec<Author>,
+    /// How many changes were made, and how many of them are settled: acknowledged, or failed for good.
+    pub(crate) changes: u64,
+    pub(crate) settled: u64,
+    pub(crate) failures: Vec<Failure>,
+    /// What became of a destruction.
+    pub(crate) destroyed: Option<Destroyed>,
+}
+
+/// The session's own idle timeout, tracked as attributes are.
+#[derive(Default)]
+pub(crate) struct IdleTimeout {
+    pub(crate) known: Option<Duration>,
+    pub(crate) flying: Option<Option<Duration>>,
+    pub(crate) pending: Option<Option<Duration>>,
+}
+
+impl IdleTimeout {
+    pub(crate) fn now(&self) -> Option<Duration> {
+        self.pending.or(self.flying).unwrap_or(self.known)
+    }
+
+    pub(crate) fn take_off(&mut self) -> Option<Option<Duration>> {
+        self.flying = self.pending.take().filter(|wanted| *wanted != self.known);
+        self.flying
+    }
+
+    pub(crate) fn acknowledged(&mut self) {
+        if let Some(stored) = self.flying.take() {
+            self.known = stored;
+        }
+    }
+
+    pub(crate) fn not_applied(&mut self) {
+        let flown = self.flying.take();
+        self.pending = self.pending.take().or(flown);
+    }
+}
+
+impl State {
+    pub(crate) fn new(phase: Phase, place: Option<Place>) -> Self {
+        Self {
+            phase,
+            place,
+            generation: None,
+            version: 0,
+            stale: false,
+            created: None,
+            deadline: None,
+            idle: IdleTimeout::default(),
+            expiry: Expiry::default(),
+            slots: Vec::new(),
+            size: 0,
+            batch: None,
+            rotation: None,
+            touched: Vec::new(),
+            changes: 0,
+            settled: 0,
+            failures: Vec::new(),
+            destroyed: None,
+        }
+    }
+
+    pub(crate) fn is_stored(&self) -> bool {
+        self.phase == Phase::Stored
+    }
+
+    /// Whether its attributes can be read; one that has ended reads as empty.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        match self.phase {
+            Phase::Oversize => Err(oversize(Operation::Read)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its attributes can be changed.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        match self.phase {
+            Phase::Fresh | Phase::Stored | Phase::Loading => Ok(()),
+            Phase::Oversize => Err(oversize(Operation::Change)),
+            Phase::Doomed | Phase::Ended => Err(gone(Operation::Change)),
+        }
+    }
+
+    /// The slot of this name, if there is one. Some twenty slots are scanned faster than hashed.
+    pub(crate) fn find(&mut self, name: &str) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.name().as_bytes() == name.as_bytes())
+    }
+
+    /// The index of the slot of this name, made if there is none.
+    pub(crate) fn slot_index(&mut self, name: &str) -> Result<usize> {
+        if let Some(index) = self.slots.iter().position(|slot| slot.name().as_bytes() == name.as_bytes()) {
+            return Ok(index);
+        }
+        self.slots.push(Slot::new(AttributeName::new(name)?, None));
+        Ok(self.slots.len() - 1)
+    }
+
+    /// Whether the attribute may hold so many bytes. What makes the session no larger is always allowed.
+    pub(crate) fn check_size(&self, index: usize, value: usize, limit: usize, max_value: usize) -> Result<()> {
+        let slot = &self.slots[index];
+        if value > max_value {
+            let text = format!("the value has {value} bytes, and this store takes {max_value}");
+            return Err(too_large(text));
+        }
+        let new = slot.name().as_bytes().len() + value;
+        let total = self.size - slot.size() + new;
+        if total > limit && new > slot.size() {
+            return Err(too_large(format!("the session would have {total} bytes, and max_session_bytes is {limit}")));
+        }
+        Ok(())
+    }
+
+    /// Records a change of the attribute by a request.
+    pub(crate) fn record(&mut self, index: usize, op: Op, now: Option<Bytes>, author: Author) -> u64 {
+        let slot = &mut self.slots[index];
+        self.size -= slot.size();
+        slot.record(op, now, author);
+        self.size += slot.size();
+        self.changed()
+    }
+
+    /// Counts a change; the answer is its number.
+    pub(crate) fn changed(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
+    /// Takes stock after slots were changed in bulk.
+    pub(crate) fn recount(&mut self) {
+        self.slots.retain(|slot| !slot.is_vacant());
+        self.size = self.slots.iter().map(Slot::size).sum();
+    }
+
+    /// A request destroys the session; everybody sees it at once.
+    pub(crate) fn doom(&mut self, author: Author) -> u64 {
+        self.give_up_all(&gone(Operation::Commit));
+        self.failures.retain(|failure| failure.author != author);
+        self.phase = Phase::Doomed;
+        self.slots = Vec::new();
+        self.size = 0;
+        self.changed()
+    }
+
+    /// The store has no such session any more: requests that wanted something written are told.
+    pub(crate) fn end(&mut self) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        self.give_up_all(&gone(Operation::Commit));
+        self.phase = Phase::Ended;
+        self.batch = None;
+        self.rotation = None;
+        self.slots = Vec::new();
+        self.size = 0;
+        self.settled = self.changes;
+    }
+
+    /// Gives up every change that is not acknowledged, and tells their authors.
+    pub(crate) fn give_up_all(&mut self, error: &Error) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for slot in &mut self.slots {
+            slot.give_up(error, &mut failures);
+        }
+        let mut others = std::mem::take(&mut self.touched);
+        others.extend(self.rotation.iter_mut().flat_map(|rotation| rotation.authors.drain(..)));
+        failures.extend(others.into_iter().map(|author| Failure { author, error: error.clone() }));
+        self.failures = failures;
+        self.idle.flying = None;
+        self.idle.pending = None;
+    }
+
+    /// Everything is stored, and nothing is on its way.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.batch.is_none()
+            && self.rotation.is_none()
+            && self.idle.flying.is_none()
+            && self.idle.pending.is_none()
+            && self.slots.iter().all(Slot::is_clean)
+    }
+
+    /// How long it is worth keeping when nobody holds it, and the memory that takes.
+    pub(crate) fn keep(&self, keep_for: Duration) -> Option<(Duration, usize)> {
+        let memory = size_of::<super::Live>() + self.slots.iter().map(Slot::memory).sum::<usize>();
+        match self.phase {
+            Phase::Stored if self.is_clean() && !keep_for.is_zero() => Some((keep_for, memory)),
+            // Until it expires by itself, so that the next to open it destroys it.
+            Phase::Doomed => Some((self.expiry.remaining()?, memory)),
+            _ => None,
+        }
+    }
+
+    /// The failures of this request's changes; they are told once.
+    pub(crate) fn take_failures(&mut self, author: Author) -> Option<Error> {
+        let mut first = None;
+        self.failures.retain(|failure| {
+            if failure.author != author {
+                return true;
+            }
+            first.get_or_insert_with(|| failure.error.clone());
+            false
+        });
+        first
+    }
+}
+
+pub(crate) fn gone(operation: Operation) -> Error {
+    Error::new(ErrorKind::Gone, operation, "it was destroyed or has expired; start a new one")
+}
+
+fn oversize(operation: Operation) -> Error {
+    let text = "the stored session has more than ten times max_session_bytes; destroy it";
+    Error::new(ErrorKind::TooLarge, operation, text)
+}
+
+fn too_large(text: String) -> Error {
+    Error::new(ErrorKind::TooLarge, Operation::Change, text)
+}

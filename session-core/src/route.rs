@@ -1,0 +1,109 @@
+//! Where one request's session lives: the connection, and the rule from an id to a key.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::context::RequestContext;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::SessionId;
+use crate::key::{KeyDerivation, SessionKey};
+use crate::live::LiveKey;
+use crate::provider::SessionProvider;
+
+/// A named connection.
+pub(crate) struct Store {
+    pub(crate) number: u32,
+    pub(crate) name: Arc<str>,
+    pub(crate) provider: Arc<dyn SessionProvider>,
+}
+
+impl Store {
+    /// Says on which connection an error arose.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        if error.connection().is_some() { error } else { error.with_connection(Arc::clone(&self.name)) }
+    }
+}
+
+pub(crate) type ConnectionCallback = Arc<dyn Fn(&RequestContext, Option<&SessionId>) -> Result<Arc<str>> + Send + Sync>;
+
+/// All connections, and how they and the keys are chosen.
+pub(crate) struct Routing {
+    pub(crate) stores: HashMap<Arc<str>, Arc<Store>>,
+    pub(crate) default: Arc<Store>,
+    pub(crate) connection: Option<ConnectionCallback>,
+    pub(crate) keys: KeyDerivation,
+}
+
+impl Routing {
+    pub(crate) fn route(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Route> {
+        let store = match &self.connection {
+            None => &self.default,
+            Some(callback) => {
+                let failed = |text: &'static str| Error::new(ErrorKind::KeyCallback, Operation::Route, text);
+                let name = catch_unwind(AssertUnwindSafe(|| callback(context, id)))
+                    .unwrap_or_else(|_| Err(failed("the connection callback panicked")))?;
+                self.stores.get(&name).ok_or_else(|| {
+                    failed("the connection callback named a connection that was not given").with_connection(name)
+                })?
+            }
+        };
+        Ok(self.route_to(store, context))
+    }
+
+    /// The route of a request whose callbacks failed: it leads nowhere that is read or written.
+    pub(crate) fn default_route(&self, context: &RequestContext) -> Route {
+        self.route_to(&self.default, context)
+    }
+
+    fn route_to(&self, store: &Arc<Store>, context: &RequestContext) -> Route {
+        Route { store: Arc::clone(store), keys: self.keys.clone(), context: context.clone() }
+    }
+}
+
+/// The answers of the callbacks for one request, kept until its end: fresh and rotated ids need a key when the request
+/// itself is gone.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) store: Arc<Store>,
+    keys: KeyDerivation,
+    context: RequestContext,
+}
+
+impl Route {
+    /// Where the session of this id lives.
+    pub(crate) fn place(&self, id: SessionId) -> Result<Place> {
+        let key = self.keys.derive(&self.context, &id)?;
+        let longest = self.store.provider.capabilities().max_key_bytes;
+        if key.as_bytes().len() > longest {
+            let text = format!("the key is longer than the {longest} bytes that this store takes");
+            return Err(Error::new(ErrorKind::KeyCallback, Operation::Route, text));
+        }
+        Ok(Place { id, key })
+    }
+
+    /// A fresh id and its key.
+    pub(crate) fn fresh_place(&self) -> Result<Place> {
+        self.place(SessionId::generate()?)
+    }
+}
+
+/// An id and the key it maps to.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) id: SessionId,
+    pub(crate) key: SessionKey,
+}
+
+impl Place {
+    pub(crate) fn live_key(&self, store: &Store) -> LiveKey {
+        LiveKey { store: store.number, key: self.key.clone() }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.id, f)
+    }
+}

@@ -1,2 +1,56 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: set-up, demo, tests and checks of this workspace, one subcommand per job.
+
+mod ci;
+mod demo;
+mod project;
+mod setup;
+mod step;
+mod test;
+mod visit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::step::Result;
+
+/// Set-up, demo, tests and checks of this workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Finds redis-server, redis-cli and nutcracker, else installs them.
+    ///
+    /// As root with apt-get, otherwise by unpacking the Debian packages into target/servers; on macOS with brew.
+    Setup,
+    /// Starts a Redis and a small shop that keeps its sessions there, until Ctrl-C.
+    Demo(demo::Options),
+    /// Runs all tests, with real servers. Sets them up first.
+    Test {
+        /// Passed on to `cargo test`, for instance `-p session-core` or `-- --nocapture`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything that has to pass: tests, format, clippy, documentation, each feature alone, dependencies.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    match setup::put_servers_on_path().and_then(|()| run(task)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup => setup::run()?,
+        Task::Demo(options) => return demo::run(&options),
+        Task::Test { arguments } => test::run(&arguments)?,
+        Task::Ci => ci::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,146 @@
+//! `cargo xtask ci`: everything that has to pass before a change is taken.
+
+use serde_json::Value;
+
+use crate::step::{self, Result, output, step};
+use crate::{project, test};
+
+/// A crate that must stay lean: with these features, none of these others may be in its tree.
+struct Lean {
+    package: &'static str,
+    features: &'static [&'static str],
+    unwanted: &'static [&'static str],
+}
+
+/// Who may know whom. Stores and serializers know no web framework, the session logic knows neither stores, serializers
+/// nor frameworks, and a serializer that was not asked for is not there.
+const LEAN: &[Lean] = &[
+    Lean {
+        package: "session-core",
+        features: &["--all-features"],
+        unwanted: &["axum", "axum-core", "http", "hyper", "redis", "rmp-serde", "postcard", "serde_json"],
+    },
+    Lean {
+        package: "session-serde",
+        features: &["--no-default-features"],
+        unwanted: &["rmp-serde", "postcard", "serde_json"],
+    },
+    Lean { package: "session-serde", features: &["--all-features"], unwanted: &["axum-core", "http", "redis"] },
+    Lean {
+        package: "session-redis",
+        features: &["--all-features"],
+        unwanted: &["axum-core", "http", "serde_json", "session-serde", "session-tower"],
+    },
+    Lean {
+        package: "session-tower",
+        features: &["--no-default-features"],
+        unwanted: &["axum", "axum-core", "hyper", "redis", "serde_json"],
+    },
+    Lean { package: "session-tower", features: &["--all-features"], unwanted: &["axum", "hyper", "redis"] },
+];
+
+/// What a check is called, and how it is done.
+type Check = (&'static str, fn() -> Result<()>);
+
+const CHECKS: [Check; 6] = [
+    ("cargo xtask test", || test::run(&[])),
+    ("format", || step::run(project::cargo().args(["fmt", "--all", "--check"]))),
+    ("clippy", || clippy(&["--workspace", "--all-targets", "--all-features"])),
+    ("documentation", documentation),
+    ("each feature alone", features_alone),
+    ("dependencies", dependencies),
+];
+
+/// Runs every check, also after one failed, and fails if any did.
+pub(crate) fn run() -> Result<()> {
+    let mut failed = Vec::new();
+    for (title, check) in CHECKS {
+        if let Err(error) = step(title, check) {
+            eprintln!("error: {error}");
+            failed.push(title);
+        }
+    }
+    if failed.is_empty() {
+        println!("\nall checks passed");
+        Ok(())
+    } else {
+        Err(format!("failed: {}", failed.join(", ")).into())
+    }
+}
+
+fn clippy(what: &[&str]) -> Result<()> {
+    // Unlike `RUSTFLAGS`, this concerns our own crates only, so that the others are not built again.
+    step::run(project::cargo().arg("clippy").args(what).args(["--", "--deny", "warnings"]))
+}
+
+fn documentation() -> Result<()> {
+    let mut command = project::cargo();
+    command.args(["doc", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
+    step::run(&mut command)
+}
+
+/// Every published crate without features, and with each of its features alone. (Clippy compiles, too.)
+fn features_alone() -> Result<()> {
+    for (package, features) in published()? {
+        clippy(&["--package", &package, "--no-default-features"])?;
+        for feature in features {
+            clippy(&["--package", &package, "--no-default-features", "--features", &feature])?;
+        }
+    }
+    Ok(())
+}
+
+/// The crates that are published, with their features.
+fn published() -> Result<Vec<(String, Vec<String>)>> {
+    let metadata = output(project::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let published = packages.iter().filter(|package| package["publish"].is_null());
+    published
+        .map(|package| {
+            let name = package["name"].as_str().ok_or("a package without name")?;
+            let features = package["features"].as_object().ok_or("a package without features")?;
+            let features = features.keys().filter(|feature| *feature != "default").cloned().collect();
+            Ok((name.to_owned(), features))
+        })
+        .collect()
+}
+
+fn dependencies() -> Result<()> {
+    let mut found = Vec::new();
+    for Lean { package, features, unwanted } in LEAN {
+        let mut command = project::cargo();
+        command.args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"]).args(*features);
+        command.args(["--format", "{p}"]);
+        let tree = output(&mut command)?;
+        let setting = features.join(" ");
+        println!("    {package} {setting}: without {}", unwanted.join(", "));
+        found.extend(present(&tree, unwanted).map(|name| format!("{name} is in the tree of {package} {setting}")));
+    }
+    if found.is_empty() { Ok(()) } else { Err(found.join("; ").into()) }
+}
+
+/// Which of the unwanted are in the tree; its lines start with a name, a space, and the version.
+fn present<'a>(tree: &str, unwanted: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    unwanted.iter().copied().filter(|name| tree.lines().any(|line| line.split(' ').next() == Some(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unwanted_crates_are_found_by_their_whole_name() {
+        let tree = "session-core v0.1.0 (/somewhere)\nserde v1.0.1\nredis v1.8.1 (*)\n";
+        assert_eq!(present(tree, &["redis", "session", "serde_json"]).collect::<Vec<_>>(), ["redis"]);
+    }
+
+    #[test]
+    fn every_published_crate_has_a_rule() {
+        let published = published().unwrap();
+        assert!(!published.is_empty());
+        for (package, _) in published {
+            assert!(LEAN.iter().any(|lean| lean.package == package), "{package}");
+        }
+    }
+}

@@ -40,26 +40,28 @@ enum Provider {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let redis = match options.provider {
         Some(Provider::Memory) => None,
-        chosen => {
-            match step("redis-server on a free port", || Ok(setup::redis().and_then(|()| Ok(RedisServer::spawn()?))))? {
-                Ok(redis) => {
-                    println!("    {}", redis.url());
-                    Some(redis)
-                }
-                Err(error) if options.once || chosen.is_some() => {
-                    eprintln!("error: there is no redis-server to be had: {error}");
-                    return Ok(ExitCode::from(NO_REDIS));
-                }
-                Err(error) => {
-                    println!("there is no redis-server to be had ({error}), so the sessions are kept in memory");
-                    None
-                }
+        chosen => match step("redis-server on a free port", start_redis) {
+            Ok(redis) => Some(redis),
+            Err(error) if options.once || chosen.is_some() => {
+                eprintln!("error: there is no redis-server to be had: {error}");
+                return Ok(ExitCode::from(NO_REDIS));
             }
-        }
+            Err(error) => {
+                println!("There is no redis-server to be had ({error}), so the sessions are kept in memory.");
+                None
+            }
+        },
     };
     step("building the shop", || step::run(project::cargo().args(["build", "--package", "shop"])))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { if options.once { once(redis.as_ref()).await } else { serve(redis.as_ref()).await } })
+}
+
+fn start_redis() -> Result<RedisServer> {
+    setup::redis()?;
+    let redis = RedisServer::spawn()?;
+    println!("    {}", redis.url());
+    Ok(redis)
 }
 
 /// Visits the shop; with Redis two copies of it, which share the sessions.

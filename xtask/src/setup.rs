@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Finds Redis, or installs it.
 pub(crate) fn redis() -> Result<()> {
-    step("Redis", || provide(&PROGRAMS[..2]))
+    provide(&PROGRAMS[..2])
 }
 
 fn provide(programs: &[Program]) -> Result<()> {

@@ -38,30 +38,33 @@ enum Provider {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let redis = match options.provider {
-        Some(Provider::Memory) => None,
-        chosen => match step("redis-server on a free port", start_redis) {
-            Ok(redis) => Some(redis),
+    // What takes long comes before the servers, so that none is left over if it is interrupted.
+    let found = match options.provider {
+        Some(Provider::Memory) => false,
+        chosen => match step("Redis", setup::redis) {
+            Ok(()) => true,
             Err(error) if options.once || chosen.is_some() => {
                 eprintln!("error: there is no redis-server to be had: {error}");
                 return Ok(ExitCode::from(NO_REDIS));
             }
             Err(error) => {
                 println!("There is no redis-server to be had ({error}), so the sessions are kept in memory.");
-                None
+                false
             }
         },
     };
     step("building the shop", || step::run(project::cargo().args(["build", "--package", "shop"])))?;
+    let redis = if found { Some(step("a redis-server on a free port", || Ok(RedisServer::spawn()?))?) } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { if options.once { once(redis.as_ref()).await } else { serve(redis.as_ref()).await } })
-}
-
-fn start_redis() -> Result<RedisServer> {
-    setup::redis()?;
-    let redis = RedisServer::spawn()?;
-    println!("    {}", redis.url());
-    Ok(redis)
+    runtime.block_on(async {
+        if !options.once {
+            return serve(redis.as_ref()).await;
+        }
+        tokio::select! {
+            code = once(redis.as_ref()) => code,
+            told = told_to_stop() => told.and(Err("interrupted".into())),
+        }
+    })
 }
 
 /// Visits the shop; with Redis two copies of it, which share the sessions.
@@ -92,15 +95,23 @@ async fn serve(redis: Option<&RedisServer>) -> Result<ExitCode> {
         None => println!("Its sessions are kept in its memory and end with it."),
     }
     println!("Ctrl-C ends it all.");
-    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed?,
-        _ = terminate.recv() => {}
+        told = told_to_stop() => told?,
         status = shop.process.wait() => return Err(format!("the shop ended ({})", status?).into()),
     }
     println!("\nclosing the shop");
     shop.end().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
 /// A running shop, killed when dropped.

@@ -26,7 +26,7 @@ enum Task {
     Demo(demo::Options),
     /// Runs all tests, with real servers. Sets them up first.
     Test {
-        /// Passed on to `cargo test`, for instance `-p session-core` or `-- --nocapture`.
+        /// Passed on to `cargo test`, for instance `--test pages` or `--lib -- --nocapture`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -53,4 +53,22 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Ci => ci::run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Task as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_passed_on_to_the_tests() {
+        let Task::Test { arguments } = Task::parse_from(["xtask", "test", "--lib", "-q", "--", "--nocapture"]) else {
+            panic!("another task");
+        };
+        assert_eq!(arguments, ["--lib", "-q", "--", "--nocapture"]);
+    }
 }

@@ -256,7 +256,7 @@ impl Visit<'_> {
 
     /// Asks with another cookie than the browser has.
     async fn expect_dead(&mut self, whose: &str, (name, value): &(String, String)) -> Result<()> {
-        println!("GET /session with {whose} of before");
+        println!("GET /session with {whose}");
         let url = format!("{}/session", self.shops[self.at]);
         // A browser of its own, without cookies.
         let response = Client::new().get(url).header(COOKIE, format!("{name}={value}")).send().await?;

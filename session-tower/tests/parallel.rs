@@ -1,0 +1,191 @@
+//! Parallel requests around a login or a logout: none of them may disturb the cookie of the one.
+
+mod common;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use common::{NO_COOKIES, Reply, Store, id_of, manager, send, stored, until};
+use session_tower::{Session, SessionLayer, SessionRejection};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+const PARALLEL: usize = 20;
+
+/// Where requests wait, after they opened their session, until they may go on.
+struct Park {
+    waiting: Semaphore,
+    open: watch::Sender<bool>,
+}
+
+impl Park {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { waiting: Semaphore::new(0), open: watch::Sender::new(false) })
+    }
+
+    async fn wait(&self) {
+        let mut open = self.open.subscribe();
+        self.waiting.add_permits(1);
+        let _ = open.wait_for(|open| *open).await;
+    }
+}
+
+type Answer = Result<String, SessionRejection>;
+
+async fn read(session: Session) -> Answer {
+    Ok(session.get("user")?.unwrap_or_else(|| "nobody".to_owned()))
+}
+
+async fn count(session: Session) -> Answer {
+    Ok(session.increment("visits", 1)?.to_string())
+}
+
+async fn parked_read(State(park): State<Arc<Park>>, session: Session) -> Answer {
+    park.wait().await;
+    read(session).await
+}
+
+async fn parked_count(State(park): State<Arc<Park>>, session: Session) -> Answer {
+    session.increment("visits", 1)?;
+    park.wait().await;
+    Ok("counted".to_owned())
+}
+
+async fn login(session: Session) -> Answer {
+    session.insert("user", "ann")?;
+    session.rotate_id()?;
+    Ok("welcome".to_owned())
+}
+
+async fn logout(session: Session) -> Answer {
+    session.destroy()?;
+    Ok("bye".to_owned())
+}
+
+fn app(store: &Arc<Store>, park: &Arc<Park>) -> Router {
+    Router::new()
+        .route("/read", get(read))
+        .route("/count", get(count))
+        .route("/parked/read", get(parked_read))
+        .route("/parked/count", get(parked_count))
+        .route("/login", get(login))
+        .route("/logout", get(logout))
+        .layer(SessionLayer::new(manager(store)))
+        .with_state(Arc::clone(park))
+}
+
+fn start(app: &Router, path: &'static str, cookie: &str) -> JoinHandle<Reply> {
+    let (app, cookie) = (app.clone(), cookie.to_owned());
+    tokio::spawn(async move { send(&app, path, &[cookie]).await })
+}
+
+/// Starts requests that read or count and are in the middle of it when this returns.
+async fn park(app: &Router, park: &Arc<Park>, cookie: &str) -> Vec<JoinHandle<Reply>> {
+    let requests =
+        (0..PARALLEL).map(|n| start(app, ["/parked/read", "/parked/count"][n % 2], cookie)).collect::<Vec<_>>();
+    until("all requests are parked", async || park.waiting.available_permits() == PARALLEL).await;
+    requests
+}
+
+/// One process, or one for the parked requests and another for the one that matters.
+fn processes(store: &Arc<Store>, park: &Arc<Park>, same: bool) -> (Router, Router) {
+    let first = app(store, park);
+    let second = if same { first.clone() } else { app(store, park) };
+    (first, second)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_among_requests_in_flight() {
+    for same_process in [true, false] {
+        let (store, place) = (Store::new(), Park::new());
+        let (first, second) = processes(&store, &place, same_process);
+        let old = send(&first, "/count", NO_COOKIES).await.cookie();
+        let in_flight = park(&first, &place, &old).await;
+
+        let login = send(&second, "/login", &[&old]).await;
+        login.assert(200, "welcome");
+        let new = login.cookie();
+        assert_ne!(new, old);
+
+        place.open.send_replace(true);
+        for request in in_flight {
+            request.await.unwrap().assert_no_cookie();
+        }
+        // Requests that a browser had sent before it learned of the new cookie.
+        for n in 0..PARALLEL {
+            for app in [&first, &second] {
+                send(app, ["/read", "/count"][n % 2], &[&old]).await.assert_no_cookie();
+            }
+        }
+        for app in [&first, &second] {
+            send(app, "/read", &[&new]).await.assert(200, "ann");
+        }
+        if same_process {
+            let visits: i64 = stored(&store, &id_of(&new), "visits").await.unwrap();
+            assert_eq!(visits, 1 + PARALLEL as i64 / 2, "all that were counted before the login are kept");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logout_among_requests_in_flight() {
+    for same_process in [true, false] {
+        let (store, place) = (Store::new(), Park::new());
+        let (first, second) = processes(&store, &place, same_process);
+        let old = send(&first, "/login", NO_COOKIES).await.cookie();
+        let in_flight = park(&first, &place, &old).await;
+
+        let logout = send(&second, "/logout", &[&old]).await;
+        logout.assert(200, "bye");
+        assert!(logout.cookie().ends_with('='), "{logout:?}");
+
+        place.open.send_replace(true);
+        for request in in_flight {
+            request.await.unwrap().assert_no_cookie();
+        }
+        assert_eq!(stored::<String>(&store, &id_of(&old), "user").await, None);
+        assert_eq!(stored::<i64>(&store, &id_of(&old), "visits").await, None, "nothing of it comes back");
+        for app in [&first, &second] {
+            let late = send(app, "/read", &[&old]).await;
+            late.assert(200, "nobody");
+            late.assert_no_cookie();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logout_and_login_again_among_requests_in_flight() {
+    let (store, place) = (Store::new(), Park::new());
+    let (first, second) = processes(&store, &place, false);
+    let old = send(&first, "/login", NO_COOKIES).await.cookie();
+    let in_flight = park(&first, &place, &old).await;
+    send(&second, "/logout", &[&old]).await.assert(200, "bye");
+    let new = send(&second, "/login", NO_COOKIES).await.cookie();
+    place.open.send_replace(true);
+    for request in in_flight {
+        request.await.unwrap().assert_no_cookie();
+    }
+    send(&first, "/read", &[&new]).await.assert(200, "ann");
+}
+
+/// All at once, as it happens to come out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn racing_requests_around_a_login() {
+    for round in 0..50 {
+        let (store, place) = (Store::new(), Park::new());
+        store.yield_times(round % 4);
+        let (first, second) = processes(&store, &place, round % 2 == 0);
+        let old = send(&first, "/count", NO_COOKIES).await.cookie();
+        let before: Vec<_> = (0..PARALLEL / 2).map(|n| start(&first, ["/read", "/count"][n % 2], &old)).collect();
+        let login = start(&second, "/login", &old);
+        let after: Vec<_> = (0..PARALLEL / 2).map(|n| start(&first, ["/read", "/count"][n % 2], &old)).collect();
+        for request in before.into_iter().chain(after) {
+            request.await.unwrap().assert_no_cookie();
+        }
+        let login = login.await.unwrap();
+        login.assert(200, "welcome");
+        send(&second, "/read", &[login.cookie()]).await.assert(200, "ann");
+    }
+}

@@ -7,6 +7,8 @@
 //! the layer then drops its hold on the session, and a dropped session commits.
 //!
 //! ```no_run
+//! # #[cfg(all(feature = "axum", feature = "json"))]
+//! # mod example {
 //! use axum::{Router, routing::get};
 //! use session_core::{MemoryProvider, SessionManager};
 //! use session_serde::Codec;
@@ -21,6 +23,7 @@
 //! let app: Router = Router::new().route("/visits", get(visits)).layer(SessionLayer::new(manager));
 //! # let _ = app;
 //! # Ok(())
+//! # }
 //! # }
 //! ```
 //!
@@ -48,7 +51,7 @@
 //!
 //! # Features
 //!
-//! - `axum` (default): the extractor [`Session`], and [`SessionRejection`] as a response.
+//! - `axum` (default): the extractor `Session`, and [`SessionRejection`] as a response.
 //! - `json` (default): makes [`session_serde::Codec`] able to speak JSON.
 
 mod cache;

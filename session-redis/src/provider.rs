@@ -1,0 +1,96 @@
+//! The provider that keeps sessions in Redis.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use session_core::{
+    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Loaded, Renewal, Renewed, Result, Retired,
+    Retirement, SessionKey, SessionProvider, WriterId,
+};
+
+use crate::config::RedisConfig;
+use crate::steps::Steps;
+use crate::transport::{Endpoint, Link};
+
+/// Keeps sessions in a Redis server: one hash per session, read in one round trip and written in one.
+///
+/// Needs a server of version 7.0 or later, and a tokio runtime with I/O and time for every call (not for
+/// [`new`](Self::new)). It connects when it is first used, and again whenever the connection was lost. Every call answers
+/// within the operation timeout.
+///
+/// The server needs to permit `EVAL`, `EVALSHA`, `HGETALL`, `HMGET`, `PTTL`, `PING`, and inside scripts `HSET`, `HDEL`,
+/// `HEXISTS`, `EXISTS`, `PEXPIRE`, `UNLINK` and `TIME`; beyond database 0 also `SELECT`.
+///
+/// ```no_run
+/// use session_redis::{RedisConfig, RedisProvider};
+///
+/// let provider = RedisProvider::new(&RedisConfig::new().host("redis.internal").access_key("not in the source code"))?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+pub struct RedisProvider {
+    steps: Steps<Endpoint>,
+    capabilities: Capabilities,
+    config: RedisConfig,
+}
+
+impl RedisProvider {
+    /// Checks the settings and reads the files they name. Does not connect, and does not need a runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
+    pub fn new(config: &RedisConfig) -> Result<Self> {
+        let settings = config.check()?;
+        let link = Link::new(
+            settings.endpoint,
+            settings.connections,
+            settings.connect_timeout,
+            settings.operation_timeout,
+        );
+        Ok(Self {
+            steps: Steps::new(link, settings.max_value_bytes),
+            capabilities: Capabilities::unlimited()
+                .with_operation_timeout(settings.operation_timeout)
+                .with_max_value_bytes(settings.max_value_bytes),
+            config: config.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for RedisProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps: _, capabilities, config } = self;
+        f.debug_struct("RedisProvider").field("capabilities", capabilities).field("config", config).finish()
+    }
+}
+
+#[async_trait]
+impl SessionProvider for RedisProvider {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {
+        self.steps.load(key, writer).await
+    }
+
+    async fn check(&self, key: &SessionKey) -> Result<Checked> {
+        self.steps.check(key).await
+    }
+
+    async fn commit(&self, key: &SessionKey, commit: &Commit) -> Result<Committed> {
+        self.steps.commit(key, commit).await
+    }
+
+    async fn renew(&self, key: &SessionKey, renewal: &Renewal) -> Result<Renewed> {
+        self.steps.renew(key, renewal).await
+    }
+
+    async fn destroy(&self, key: &SessionKey, destruction: &Destruction) -> Result<Destroyed> {
+        self.steps.destroy(key, destruction).await
+    }
+
+    async fn retire(&self, key: &SessionKey, retirement: &Retirement) -> Result<Retired> {
+        self.steps.retire(key, retirement).await
+    }
+}

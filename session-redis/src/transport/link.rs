@@ -1,0 +1,131 @@
+//! Sends commands, and heals a connection that was found dead.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Operation, Result};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Command, Connect, Connection, Lost, Reply, Supervisor};
+
+/// One or several supervised connections to the same endpoint.
+pub struct Link<C: Connect> {
+    supervisors: Box<[Supervisor<C>]>,
+    next: AtomicUsize,
+    operation_timeout: Duration,
+}
+
+impl<C: Connect + Clone> Link<C> {
+    /// A link that connects when it is first used. `connections` counts at least as one.
+    pub fn new(connector: C, connections: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
+        let supervisors =
+            (0..connections.max(1)).map(|_| Supervisor::new(connector.clone(), connect_timeout)).collect();
+        Self { supervisors, next: AtomicUsize::new(0), operation_timeout }
+    }
+}
+
+impl<C: Connect> Link<C> {
+    /// Starts a call: one or several exchanges over one of the connections, all within one operation timeout.
+    pub fn call(&self) -> Call<'_, C> {
+        let index = match self.supervisors.len() {
+            1 => 0,
+            many => self.next.fetch_add(1, Ordering::Relaxed) % many,
+        };
+        Call {
+            supervisor: &self.supervisors[index],
+            deadline: Instant::now() + self.operation_timeout,
+            patience: self.operation_timeout,
+            epoch: 0,
+            newer_than: 0,
+            healed: false,
+            unanswered: false,
+        }
+    }
+}
+
+/// A call that is under way.
+pub struct Call<'a, C: Connect> {
+    supervisor: &'a Supervisor<C>,
+    deadline: Instant,
+    /// The operation timeout.
+    patience: Duration,
+    /// Of the connection that was last used.
+    epoch: u64,
+    /// Connections up to this epoch have failed this call.
+    newer_than: u64,
+    healed: bool,
+    unanswered: bool,
+}
+
+impl<C: Connect> Call<'_, C> {
+    /// Sends commands in one write and answers their replies, one for each.
+    ///
+    /// A connection that is found dead is healed once per call: the commands are made again, told whether a copy of
+    /// them may have been executed already (only what is safe to repeat may be exchanged here), and sent on a new
+    /// connection. After a timeout nothing is sent again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutcomeUnknown`] if a copy may have been executed, the connector's error if surely none was.
+    pub async fn exchange(&mut self, commands: impl Fn(bool) -> Vec<Command>) -> Result<Vec<Reply>> {
+        loop {
+            let established = match self.supervisor.connection(self.newer_than, self.deadline).await {
+                Ok(established) => established,
+                Err(error) => return Err(self.judge(error)),
+            };
+            self.epoch = established.epoch;
+            let commands = commands(self.unanswered);
+            let sent = Instant::now();
+            match timeout_at(self.deadline, established.connection.request(&commands)).await {
+                Ok(Ok(replies)) => return Ok(replies),
+                Ok(Err(Lost { sent })) => {
+                    self.distrust();
+                    self.unanswered |= sent;
+                    if self.healed {
+                        return Err(self.judge(unavailable("the connection was lost")));
+                    }
+                    self.healed = true;
+                    self.newer_than = self.epoch;
+                }
+                Err(_) => {
+                    // A request that spent most of its time on waiting for the connection says nothing against it:
+                    // else a slow handshake's first user would bring down what it had waited for.
+                    if sent.elapsed() >= self.patience / 2 {
+                        self.distrust();
+                    }
+                    self.unanswered = true;
+                    return Err(self.judge(unavailable("no reply within the operation timeout")));
+                }
+            }
+        }
+    }
+
+    /// Drops the connection that was last used: what it answered makes no sense, or another server should be asked.
+    pub fn distrust(&self) {
+        self.supervisor.condemn(self.epoch);
+    }
+
+    /// Whether a copy of the commands may have been executed without an answer.
+    pub fn unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    /// What an error means for the whole call: "surely not executed" is no longer true when an earlier copy may have
+    /// been.
+    pub fn judge(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Rejected if self.unanswered => Error::new(
+                ErrorKind::OutcomeUnknown,
+                error.operation(),
+                "the request was sent and its reply did not arrive",
+            )
+            .with_source(error),
+            _ if self.unanswered => error.with_effect(session_core::Effect::PerhapsApplied),
+            _ => error,
+        }
+    }
+}
+
+fn unavailable(why: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, Operation::Connect, why)
+}

@@ -1,0 +1,256 @@
+//! Keeps one connection open.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Operation, Result};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::Connect;
+
+/// The first pause after a failed attempt to connect; it doubles with every further failure.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest pause while nobody waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause while somebody waits.
+const LONGEST_PAUSE_WHEN_WANTED: Duration = Duration::from_millis(250);
+
+/// A connection that lived shorter than this counts as a failed attempt, so that a server which closes every connection
+/// is not hammered.
+const PROVEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Keeps one connection open: connects when it is first asked for, again when it is lost, and never twice at the same
+/// time.
+///
+/// A task owns the connection and publishes it with a number, its epoch. The task is started on the runtime of the
+/// first call, again when that runtime has ended, and ends when the supervisor is dropped. Attempts that failed are
+/// followed by pauses of 20 ms, doubling up to 1 s, or to 250 ms while somebody waits. After a failure that repetition
+/// does not help (credentials), the next attempt waits until somebody asks.
+pub struct Supervisor<C: Connect> {
+    connector: Arc<C>,
+    connect_timeout: Duration,
+    epochs: Arc<AtomicU64>,
+    task: RwLock<Option<Task<C::Connection>>>,
+}
+
+/// What a caller needs of the running task.
+struct Task<T> {
+    state: watch::Receiver<State<T>>,
+    signals: Arc<Signals>,
+    handle: AbortHandle,
+}
+
+/// What callers tell the task.
+#[derive(Default)]
+struct Signals {
+    wanted: Notify,
+    condemned: Notify,
+    /// All connections up to this epoch are no longer trusted.
+    condemned_epoch: AtomicU64,
+}
+
+/// What the task publishes.
+struct State<T> {
+    /// How many attempts have failed so far.
+    failures: u64,
+    last_failure: Option<Error>,
+    current: Option<Established<T>>,
+}
+
+/// An open connection and its number.
+#[derive(Clone)]
+pub struct Established<T> {
+    /// Greater than that of all connections before.
+    pub epoch: u64,
+    /// The connection.
+    pub connection: T,
+}
+
+impl<C: Connect> Supervisor<C> {
+    /// Nothing is started or connected before the first call. One attempt to connect takes at most `connect_timeout`.
+    pub fn new(connector: C, connect_timeout: Duration) -> Self {
+        Self {
+            connector: Arc::new(connector),
+            connect_timeout,
+            epochs: Arc::default(),
+            task: RwLock::new(None),
+        }
+    }
+
+    /// The open connection, if it is newer than epoch `newer_than`; else waits for one until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent. Immediately when an attempt that was under way, or the next one, has failed; at the deadline
+    /// if none has ended by then.
+    pub async fn connection(&self, newer_than: u64, deadline: Instant) -> Result<Established<C::Connection>> {
+        if let Some(established) = self.current(newer_than) {
+            return Ok(established);
+        }
+        // Twice, because the task may be on a runtime that is just ending.
+        for _ in 0..2 {
+            let (mut state, signals) = self.running()?;
+            let failures_before = state.borrow().failures;
+            signals.wanted.notify_one();
+            loop {
+                {
+                    let state = state.borrow_and_update();
+                    let condemned = signals.condemned_epoch.load(Ordering::SeqCst).max(newer_than);
+                    if let Some(established) = state.current.as_ref().filter(|it| it.epoch > condemned) {
+                        return Ok(established.clone());
+                    }
+                    if let Some(failure) = state.last_failure.as_ref().filter(|_| state.failures > failures_before) {
+                        return Err(failure.clone());
+                    }
+                }
+                match timeout_at(deadline, state.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => break,
+                    Err(_) => {
+                        let why = "no connection within the operation timeout";
+                        return Err(Error::new(ErrorKind::Unavailable, Operation::Connect, why));
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, Operation::Connect, "the runtime is shutting down"))
+    }
+
+    /// Drops the connection of this epoch, if it is still the open one: after a timeout or a reply that makes no sense
+    /// it is never used again.
+    pub fn condemn(&self, epoch: u64) {
+        if let Some(task) = &*self.task.read().unwrap_or_else(PoisonError::into_inner) {
+            task.signals.condemned_epoch.fetch_max(epoch, Ordering::SeqCst);
+            task.signals.condemned.notify_one();
+        }
+    }
+
+    fn current(&self, newer_than: u64) -> Option<Established<C::Connection>> {
+        let task = self.task.read().unwrap_or_else(PoisonError::into_inner);
+        let task = task.as_ref()?;
+        // A published connection whose task has ended with its runtime is dead.
+        task.state.has_changed().ok()?;
+        let state = task.state.borrow();
+        let condemned = task.signals.condemned_epoch.load(Ordering::SeqCst).max(newer_than);
+        state.current.as_ref().filter(|it| it.epoch > condemned).cloned()
+    }
+
+    /// The running task; starts it if there is none.
+    fn running(&self) -> Result<(watch::Receiver<State<C::Connection>>, Arc<Signals>)> {
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::new(ErrorKind::Unavailable, Operation::Connect, "must be called on a tokio runtime")
+        })?;
+        let mut task = self.task.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = task.as_ref().filter(|task| task.state.has_changed().is_ok()) {
+            return Ok((running.state.clone(), running.signals.clone()));
+        }
+        let signals = Arc::<Signals>::default();
+        let (publish, state) = watch::channel(State { failures: 0, last_failure: None, current: None });
+        let supervision = Supervision {
+            connector: self.connector.clone(),
+            connect_timeout: self.connect_timeout,
+            epochs: self.epochs.clone(),
+            signals: signals.clone(),
+            publish,
+        };
+        let handle = runtime.spawn(supervision.run()).abort_handle();
+        *task = Some(Task { state: state.clone(), signals: signals.clone(), handle });
+        Ok((state, signals))
+    }
+}
+
+impl<C: Connect> Drop for Supervisor<C> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            task.handle.abort();
+        }
+    }
+}
+
+/// The task's own part.
+struct Supervision<C: Connect> {
+    connector: Arc<C>,
+    connect_timeout: Duration,
+    epochs: Arc<AtomicU64>,
+    signals: Arc<Signals>,
+    publish: watch::Sender<State<C::Connection>>,
+}
+
+impl<C: Connect> Supervision<C> {
+    async fn run(self) {
+        let mut failures_in_a_row = 0;
+        loop {
+            let attempt = timeout(self.connect_timeout, self.connector.connect()).await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unavailable, Operation::Connect, "connecting took too long"))
+            });
+            let mut only_when_wanted = false;
+            match attempt {
+                Ok((connection, driver)) => {
+                    tracing::debug!("connected to the session store");
+                    let opened = Instant::now();
+                    self.hold(connection, driver).await;
+                    failures_in_a_row = if opened.elapsed() < PROVEN_AFTER { failures_in_a_row + 1 } else { 0 };
+                }
+                Err(error) => {
+                    failures_in_a_row += 1;
+                    if failures_in_a_row == 1 {
+                        tracing::warn!(%error, "no connection to the session store");
+                    }
+                    only_when_wanted = !error.kind().is_retryable();
+                    self.publish.send_modify(|state| {
+                        state.failures += 1;
+                        state.last_failure = Some(error);
+                    });
+                }
+            }
+            self.pause(failures_in_a_row, only_when_wanted).await;
+        }
+    }
+
+    /// Publishes a connection and drives it until it is lost or condemned.
+    async fn hold(&self, connection: C::Connection, mut driver: super::Driver) {
+        let epoch = self.epochs.fetch_add(1, Ordering::SeqCst) + 1;
+        self.publish.send_modify(|state| state.current = Some(Established { epoch, connection }));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut driver => {
+                    tracing::debug!("the connection to the session store was closed");
+                    break;
+                }
+                () = self.signals.condemned.notified() => {
+                    if self.signals.condemned_epoch.load(Ordering::SeqCst) >= epoch {
+                        tracing::warn!("a connection to the session store is no longer trusted and was dropped");
+                        break;
+                    }
+                }
+            }
+        }
+        self.publish.send_modify(|state| state.current = None);
+    }
+
+    async fn pause(&self, failures_in_a_row: u32, only_when_wanted: bool) {
+        let start = Instant::now();
+        let pause = match failures_in_a_row {
+            0 => return,
+            many => LONGEST_PAUSE.min(SHORTEST_PAUSE * 2_u32.pow(many.min(10) - 1)),
+        };
+        let when_wanted = async {
+            self.signals.wanted.notified().await;
+            sleep_until(start + pause.min(LONGEST_PAUSE_WHEN_WANTED)).await;
+        };
+        if only_when_wanted {
+            return when_wanted.await;
+        }
+        tokio::select! {
+            () = sleep_until(start + pause) => {}
+            () = when_wanted => {}
+        }
+    }
+}

@@ -37,7 +37,7 @@ async fn logout(session: Session) -> Result<&'static str, SessionRejection> {
 async fn write_late(State(turn): State<Arc<Turn>>, session: Session) -> Result<&'static str, SessionRejection> {
     turn.opened.notify_one();
     turn.go_on.notified().await;
-    session.insert("theme", "light")?;
+    session.insert("theme", "late")?;
     Ok("written")
 }
 

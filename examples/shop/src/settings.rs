@@ -37,7 +37,7 @@ pub struct Settings {
 
 enum Provider {
     Memory,
-    Redis(RedisConfig),
+    Redis(Box<RedisProvider>),
 }
 
 /// A setting cannot be used; says which and why.
@@ -71,8 +71,10 @@ impl Settings {
         let provider = match text("SESSION_PROVIDER", "redis")?.as_str() {
             "memory" => Provider::Memory,
             "redis" => {
-                let config = RedisConfig::from_url(&text("SESSION_URL", "redis://127.0.0.1:6379")?);
-                Provider::Redis(config.map_err(|error| WrongSetting::new("SESSION_URL", error))?)
+                let config = RedisConfig::new().url(text("SESSION_URL", "redis://127.0.0.1:6379")?);
+                // It does not connect yet.
+                let redis = RedisProvider::new(&config).map_err(|error| WrongSetting::new("SESSION_URL", error))?;
+                Provider::Redis(Box::new(redis))
             }
             _ => return Err(WrongSetting::new("SESSION_PROVIDER", "must be memory or redis")),
         };
@@ -109,7 +111,7 @@ impl Settings {
     pub fn manager(self) -> session_core::Result<SessionManager<Codec>> {
         let provider: Arc<dyn SessionProvider> = match self.provider {
             Provider::Memory => Arc::new(MemoryProvider::new()),
-            Provider::Redis(config) => Arc::new(RedisProvider::new(config)?),
+            Provider::Redis(redis) => Arc::new(*redis),
         };
         SessionManager::builder(provider, self.serializer)
             .key_derivation(KeyDerivation::hashed(self.key_prefix))

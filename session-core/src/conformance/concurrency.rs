@@ -1,8 +1,11 @@
 //! Many at once: nothing is lost, nothing is done twice, nothing is seen half done.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -225,4 +228,69 @@ pub(super) async fn concurrent_writes_do_not_survive_a_destroy(subject: &dyn Sub
         scene.assert_absent().await;
     }
     Ok(())
+}
+
+/// Every answer belongs to its own session, however many are asked for at once.
+pub(super) async fn concurrent_sessions_do_not_cross(subject: &dyn Subject) -> Outcome {
+    let mut tasks = JoinSet::new();
+    for _ in 0..32 {
+        let mut scene = Scene::unused(subject);
+        tasks.spawn(async move {
+            let own = scene.generation.to_string();
+            let creation = scene.creation().set("own", own.clone());
+            done(scene.commit(&creation).await);
+            for round in 1..=10_u64 {
+                let batch = scene.batch().replace("own", Some(&own), Some(&own)).increment("n", 1);
+                let answer = done(scene.commit(&batch).await);
+                assert_eq!((answer.found, number(&answer.counters[0])), (round, round));
+                let session = scene.session().await;
+                assert_eq!(session.header.generation, scene.generation);
+                assert_eq!(attributes(&session), expected([("own", own.as_str()), ("n", &round.to_string())]));
+            }
+        });
+    }
+    tasks.join_all().await;
+    Ok(())
+}
+
+/// A caller may drop a step at any point. It was done wholly or not at all, sending it again settles which, and no
+/// later step receives its answer.
+pub(super) async fn cancelled_steps_can_be_sent_again(subject: &dyn Subject) -> Outcome {
+    let mut scene = Scene::created(subject, &[]).await;
+    let mut other = Scene::created(subject, &[("other", "1")]).await;
+    for round in 1..=60_u64 {
+        let batch = scene.batch().increment("n", 1).increment("m", 1);
+        let polls = round % 6;
+        drop_after(polls, scene.store.load(&scene.key, scene.writer)).await;
+        drop_after(polls, scene.store.commit(&scene.key, &batch)).await;
+        drop_after(polls, scene.store.check(&scene.key)).await;
+
+        // The neighbour's answers are its own.
+        let change = other.batch().set("round", round.to_string());
+        assert_eq!(done(other.commit(&change).await).found, round);
+        assert_eq!(other.session().await.header.generation, other.generation);
+
+        match scene.commit(&again(&batch)).await {
+            Committed::Done { found, .. } => assert_eq!(found, round),
+            Committed::Already { counters, .. } => {
+                let count = Some(bytes(&round.to_string()));
+                assert_eq!(counters, [count.clone(), count]);
+            }
+            unexpected => panic!("expected Done or Already, found {unexpected:?}"),
+        }
+        let count = round.to_string();
+        assert_eq!(scene.attributes().await, expected([("n", count.as_str()), ("m", &count)]));
+    }
+    Ok(())
+}
+
+/// Polls a future so often, letting others run in between, and drops it.
+async fn drop_after<T>(polls: u64, future: impl Future<Output = T>) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
 }

@@ -6,7 +6,9 @@ use tokio::time::Instant;
 
 use super::scene::{Build, LIFE, Scene, again, assert_foreign, assert_life, done, expire, generation, renewed};
 use super::{Life, Outcome, Subject};
-use crate::provider::{Action, COUNTER_LIMIT, Commit, TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION};
+use crate::provider::{
+    Action, COUNTER_LIMIT, Commit, Destroyed, Retired, TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION,
+};
 
 #[track_caller]
 fn assert_ends(life: Life, time_to_live: Duration, since: Instant) {
@@ -122,6 +124,30 @@ pub(super) async fn tombstone_of_a_repeated_creation_ends(subject: &dyn Subject)
     assert_ends(subject.life(&scene.key).await?, TOMBSTONE_AFTER_REPEATED_CREATION, since);
     let _ = scene.commit(&creation).await;
     let _ = scene.renew(LIFE).await;
+    assert_ends(subject.life(&scene.key).await?, TOMBSTONE_AFTER_REPEATED_CREATION, since);
+    Ok(())
+}
+
+/// Where a creation may be under way, the tombstone of a rotation stays as long as one that waits for it, and still
+/// knows its successor.
+pub(super) async fn tombstone_of_a_rotation_can_be_prolonged(subject: &dyn Subject) -> Outcome {
+    let scene = Scene::created(subject, &[("a", "1")]).await;
+    let successor = generation();
+    let _ = scene.retire(1, successor).await;
+    let since = Instant::now();
+    assert_eq!(scene.destroy_leaving_a_tombstone().await, Destroyed::NothingFound);
+    assert_ends(subject.life(&scene.key).await?, TOMBSTONE_AFTER_REPEATED_CREATION, since);
+    assert_eq!(scene.retire(1, successor).await, Retired::Done);
+    Ok(())
+}
+
+/// The tombstone of a rotation meets late copies of a creation too: where it was repeated, it stays long enough.
+pub(super) async fn tombstone_of_a_rotation_outlasts_a_repeated_creation(subject: &dyn Subject) -> Outcome {
+    let mut scene = Scene::unused(subject);
+    let creation = scene.creation().set("a", "1");
+    done(scene.commit(&again(&creation)).await);
+    let since = Instant::now();
+    assert_eq!(scene.retire(1, generation()).await, Retired::Done);
     assert_ends(subject.life(&scene.key).await?, TOMBSTONE_AFTER_REPEATED_CREATION, since);
     Ok(())
 }

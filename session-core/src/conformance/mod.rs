@@ -225,6 +225,8 @@ macro_rules! __conformance_cases {
                 destroyed_session_leaves_no_trace
                 expired_session_leaves_no_trace
                 tombstone_of_a_rotation_ends
+                tombstone_of_a_rotation_can_be_prolonged
+                tombstone_of_a_rotation_outlasts_a_repeated_creation
                 tombstone_of_a_repeated_creation_ends
                 tombstone_for_a_creation_under_way_ends;
             foreign:
@@ -236,7 +238,9 @@ macro_rules! __conformance_cases {
                 concurrent_creations_have_one_winner
                 concurrent_copies_of_a_batch_are_applied_once
                 concurrent_loads_see_whole_commits
-                concurrent_writes_do_not_survive_a_destroy;
+                concurrent_writes_do_not_survive_a_destroy
+                concurrent_sessions_do_not_cross
+                cancelled_steps_can_be_sent_again;
             model:
                 random_steps_agree_with_the_model;
         }

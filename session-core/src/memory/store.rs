@@ -181,13 +181,25 @@ impl Store {
     }
 
     pub(super) fn destroy(&mut self, now: Moment, key: &SessionKey, destruction: &Destruction) -> Destroyed {
+        let end = now + TOMBSTONE_AFTER_REPEATED_CREATION;
         let (outcome, leave_tombstone) = match self.session(now, key, destruction.generation) {
             Some(session) => (Destroyed::Done, destruction.leave_tombstone || session.marked),
-            None if self.find(now, key).is_some() => return Destroyed::NothingFound,
-            None => (Destroyed::NothingFound, destruction.leave_tombstone),
+            None => {
+                match self.find(now, key).map(|entry| &entry.content) {
+                    Some(Content::Session(_)) => return Destroyed::NothingFound,
+                    Some(Content::Tombstone(_)) => {
+                        // One left by a rotation might end before the creation under way arrives.
+                        if destruction.leave_tombstone {
+                            self.set_end(key, end);
+                        }
+                        return Destroyed::NothingFound;
+                    }
+                    None => (Destroyed::NothingFound, destruction.leave_tombstone),
+                }
+            }
         };
         if leave_tombstone {
-            self.put(key, now + TOMBSTONE_AFTER_REPEATED_CREATION, Content::Tombstone(None));
+            self.put(key, end, Content::Tombstone(None));
         } else {
             self.remove(key);
         }

@@ -202,10 +202,8 @@ impl RedisConfig {
         if ssl {
             self.set_tls(&mut endpoint, server_name.as_deref())?;
         }
-        endpoint.credentials = credentials(
-            self.username.clone().or(parsed.username),
-            self.access_key.clone().or(parsed.access_key),
-        )?;
+        endpoint.credentials =
+            credentials(self.username.clone().or(parsed.username), self.access_key.clone().or(parsed.access_key))?;
         endpoint.database = self.database.or(parsed.database).unwrap_or(0);
         endpoint.keep_alive =
             Some(self.keep_alive.or(parsed.keep_alive).unwrap_or(Duration::from_secs(5))).filter(|it| !it.is_zero());

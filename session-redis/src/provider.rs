@@ -41,12 +41,8 @@ impl RedisProvider {
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
     pub fn new(config: &RedisConfig) -> Result<Self> {
         let settings = config.check()?;
-        let link = Link::new(
-            settings.endpoint,
-            settings.connections,
-            settings.connect_timeout,
-            settings.operation_timeout,
-        );
+        let link =
+            Link::new(settings.endpoint, settings.connections, settings.connect_timeout, settings.operation_timeout);
         Ok(Self {
             steps: Steps::new(link, settings.max_value_bytes),
             capabilities: Capabilities::unlimited()

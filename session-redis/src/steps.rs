@@ -173,7 +173,9 @@ impl<C: Connect> Steps<C> {
             };
             if longest > self.max_value_bytes {
                 let why = "the value is longer than the server takes (setting `max_value_bytes`)";
-                return Err(Error::new(ErrorKind::TooLarge, Operation::Commit, why).with_attribute(change.name.as_str()));
+                return Err(
+                    Error::new(ErrorKind::TooLarge, Operation::Commit, why).with_attribute(change.name.as_str())
+                );
             }
         }
         Ok(())

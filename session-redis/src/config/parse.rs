@@ -128,9 +128,19 @@ fn option(parsed: &mut Parsed, name: &str, value: &str) -> Result<()> {
         "synctimeout" | "asynctimeout" => parsed.operation_timeout = Some(milliseconds("syncTimeout")?),
         "keepalive" => parsed.keep_alive = Some(Duration::from_secs(number("keepAlive", value)?)),
         // What these change there is always so here, or does not exist.
-        "abortconnect" | "allowadmin" | "connectretry" | "resolvedns" | "name" | "responsetimeout" | "version"
-        | "configcheckseconds" | "checkcertificaterevocation" | "highprioritysocketthreads" | "writebuffer"
-        | "setclientlibrary" | "protocol" => {}
+        "abortconnect"
+        | "allowadmin"
+        | "connectretry"
+        | "resolvedns"
+        | "name"
+        | "responsetimeout"
+        | "version"
+        | "configcheckseconds"
+        | "checkcertificaterevocation"
+        | "highprioritysocketthreads"
+        | "writebuffer"
+        | "setclientlibrary"
+        | "protocol" => {}
         "servicename" => return Err(wrong("serviceName asks for Sentinel; this connection is for a single server")),
         "proxy" => return Err(wrong("proxy: a TwemProxy has a provider of its own")),
         _ => return Err(wrong("has an option that is not known")),

@@ -1,7 +1,7 @@
 //! The arguments and replies of the commit script.
 //!
-//! Arguments: first, in one because every argument costs bytes, `<generation> <writer> <sequence> <milliseconds to live>
-//! <options>`, and the fingerprint for a creation. The options are `-`, then
+//! Arguments: first, in one because every argument costs bytes, `<generation> <writer> <sequence> <milliseconds to live>`,
+//! then options if there are any, and the fingerprint for a creation. The options are, without spaces between them,
 //!
 //! - `t`: renew the time of the writer's entry
 //! - `c`: create, or `c<ms>`: with this time of creation; then `a<ms>`: ends this long after now, or `d<ms>`: ends at
@@ -87,7 +87,10 @@ pub fn commit_arguments(commit: &Commit, repeated: bool, stamp: bool) -> Vec<Byt
 
 fn head(commit: &Commit, repeated: bool, stamp: bool) -> String {
     let Commit { generation, writer, sequence, repeated: _, creation, changes: _, idle_timeout, time_to_live } = commit;
-    let mut head = format!("{generation} {writer} {sequence} {} -", milliseconds(*time_to_live));
+    let mut head = format!("{generation} {writer} {sequence} {}", milliseconds(*time_to_live));
+    if stamp || idle_timeout.is_some() || creation.is_some() {
+        head.push(' ');
+    }
     let mut add = |option: std::fmt::Arguments<'_>| {
         // Writing to a string does not fail.
         let _ = head.write_fmt(option);

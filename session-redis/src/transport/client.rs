@@ -73,9 +73,7 @@ fn reply(value: Value) -> Option<Reply> {
         Value::SimpleString(text) => Reply::Status(text.into()),
         Value::Okay => Reply::Status(Bytes::from_static(b"OK")),
         Value::Array(values) => Reply::Array(values.into_iter().map(reply).collect::<Option<_>>()?),
-        Value::ServerError(error) => {
-            Reply::Error(ServerError::new(error.code(), error.details().unwrap_or_default()))
-        }
+        Value::ServerError(error) => Reply::Error(ServerError::new(error.code(), error.details().unwrap_or_default())),
         _ => return None,
     })
 }

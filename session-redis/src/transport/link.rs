@@ -6,6 +6,7 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Operation, Result};
 use tokio::time::{Instant, timeout_at};
 
+use super::supervisor::runtime;
 use super::{Command, Connect, Connection, Lost, Reply, Supervisor};
 
 /// One or several supervised connections to the same endpoint.
@@ -68,6 +69,7 @@ impl<C: Connect> Call<'_, C> {
     ///
     /// [`ErrorKind::OutcomeUnknown`] if a copy may have been executed, the connector's error if surely none was.
     pub async fn exchange(&mut self, commands: impl Fn(bool) -> Vec<Command>) -> Result<Vec<Reply>> {
+        runtime()?;
         loop {
             let established = match self.supervisor.connection(self.newer_than, self.deadline).await {
                 Ok(established) => established,

@@ -75,12 +75,7 @@ pub struct Established<T> {
 impl<C: Connect> Supervisor<C> {
     /// Nothing is started or connected before the first call. One attempt to connect takes at most `connect_timeout`.
     pub fn new(connector: C, connect_timeout: Duration) -> Self {
-        Self {
-            connector: Arc::new(connector),
-            connect_timeout,
-            epochs: Arc::default(),
-            task: RwLock::new(None),
-        }
+        Self { connector: Arc::new(connector), connect_timeout, epochs: Arc::default(), task: RwLock::new(None) }
     }
 
     /// The open connection, if it is newer than epoch `newer_than`; else waits for one until `deadline`.
@@ -143,9 +138,7 @@ impl<C: Connect> Supervisor<C> {
 
     /// The running task; starts it if there is none.
     fn running(&self) -> Result<(watch::Receiver<State<C::Connection>>, Arc<Signals>)> {
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(ErrorKind::Unavailable, Operation::Connect, "must be called on a tokio runtime")
-        })?;
+        let runtime = runtime()?;
         let mut task = self.task.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = task.as_ref().filter(|task| task.state.has_changed().is_ok()) {
             return Ok((running.state.clone(), running.signals.clone()));
@@ -163,6 +156,12 @@ impl<C: Connect> Supervisor<C> {
         *task = Some(Task { state: state.clone(), signals: signals.clone(), handle });
         Ok((state, signals))
     }
+}
+
+/// The runtime of the present call. Without one even a timeout would panic.
+pub(super) fn runtime() -> Result<Handle> {
+    Handle::try_current()
+        .map_err(|_| Error::new(ErrorKind::Unavailable, Operation::Connect, "must be called on a tokio runtime"))
 }
 
 impl<C: Connect> Drop for Supervisor<C> {
@@ -252,5 +251,200 @@ impl<C: Connect> Supervision<C> {
             () = sleep_until(start + pause) => {}
             () = when_wanted => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::time::sleep;
+
+    use super::super::{Command, Connection, Driver, Lost, Reply};
+    use super::*;
+
+    #[derive(Clone)]
+    struct Nothing;
+
+    impl Connection for Nothing {
+        async fn request(&self, _: &[Command]) -> Result<Vec<Reply>, Lost> {
+            Err(Lost { sent: false })
+        }
+    }
+
+    /// Connects after some time or fails, and takes down when it was asked to.
+    #[derive(Clone, Default)]
+    struct Fake(Arc<FakeState>);
+
+    #[derive(Default)]
+    struct FakeState {
+        takes: Mutex<Duration>,
+        fails_with: Mutex<Option<ErrorKind>>,
+        attempts: Mutex<Vec<Instant>>,
+        under_way: AtomicBool,
+        lost: Notify,
+    }
+
+    impl Connect for Fake {
+        type Connection = Nothing;
+
+        async fn connect(&self) -> Result<(Nothing, Driver)> {
+            let state = self.0.clone();
+            state.attempts.lock().unwrap().push(Instant::now());
+            assert!(!state.under_way.swap(true, Ordering::SeqCst), "two attempts at a time");
+            let takes = *state.takes.lock().unwrap();
+            sleep(takes).await;
+            state.under_way.store(false, Ordering::SeqCst);
+            match *state.fails_with.lock().unwrap() {
+                Some(kind) => Err(Error::new(kind, Operation::Connect, "")),
+                None => {
+                    let state = state.clone();
+                    Ok((Nothing, Box::pin(async move { state.lost.notified().await })))
+                }
+            }
+        }
+    }
+
+    impl Fake {
+        fn supervisor(&self) -> Supervisor<Self> {
+            Supervisor::new(self.clone(), Duration::from_secs(5))
+        }
+
+        fn fail(&self, kind: impl Into<Option<ErrorKind>>) {
+            *self.0.fails_with.lock().unwrap() = kind.into();
+        }
+
+        fn attempts(&self) -> usize {
+            self.0.attempts.lock().unwrap().len()
+        }
+
+        fn pauses(&self) -> Vec<u128> {
+            let attempts = self.0.attempts.lock().unwrap();
+            attempts.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect()
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connects_on_first_use_and_once_for_all() {
+        let fake = Fake::default();
+        *fake.0.takes.lock().unwrap() = Duration::from_millis(100);
+        let supervisor = Arc::new(fake.supervisor());
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(fake.attempts(), 0);
+        let callers: Vec<_> = (0..100)
+            .map(|_| {
+                let supervisor = supervisor.clone();
+                tokio::spawn(async move { supervisor.connection(0, soon()).await.unwrap().epoch })
+            })
+            .collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap(), 1);
+        }
+        assert_eq!(fake.attempts(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_a_second() {
+        let fake = Fake::default();
+        fake.fail(ErrorKind::Unavailable);
+        let supervisor = fake.supervisor();
+        assert!(supervisor.connection(0, soon()).await.is_err());
+        sleep(Duration::from_secs(10)).await;
+        let pauses = fake.pauses();
+        assert_eq!(pauses[1..6], [40, 80, 160, 320, 640]);
+        assert!(pauses[6..].iter().all(|pause| *pause == 1000), "{pauses:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_shortens_the_pause_and_gets_the_next_failure() {
+        let fake = Fake::default();
+        fake.fail(ErrorKind::Unavailable);
+        let supervisor = fake.supervisor();
+        let start = Instant::now();
+        assert!(supervisor.connection(0, soon()).await.is_err());
+        assert_eq!(start.elapsed(), Duration::ZERO, "the first failure is told at once");
+        sleep(Duration::from_secs(20)).await;
+        for _ in 0..20 {
+            let (start, attempts) = (Instant::now(), fake.attempts());
+            assert!(supervisor.connection(0, soon()).await.is_err());
+            assert!(start.elapsed() <= LONGEST_PAUSE_WHEN_WANTED, "{:?}", start.elapsed());
+            assert_eq!(fake.attempts(), attempts + 1);
+        }
+        fake.fail(None);
+        let start = Instant::now();
+        assert_eq!(supervisor.connection(0, soon()).await.unwrap().epoch, 1);
+        assert!(start.elapsed() <= LONGEST_PAUSE_WHEN_WANTED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_repetition_does_not_help_is_tried_when_wanted() {
+        let fake = Fake::default();
+        fake.fail(ErrorKind::Auth);
+        let supervisor = fake.supervisor();
+        assert!(supervisor.connection(0, soon()).await.is_err());
+        let attempts = fake.attempts();
+        sleep(Duration::from_secs(100)).await;
+        assert!(fake.attempts() <= attempts + 1);
+        for _ in 0..10 {
+            let error = supervisor.connection(0, soon()).await.map(|it| it.epoch).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Auth);
+        }
+        fake.fail(None);
+        assert!(supervisor.connection(0, soon()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_no_longer_than_the_deadline() {
+        let fake = Fake::default();
+        *fake.0.takes.lock().unwrap() = Duration::from_secs(60);
+        let supervisor = fake.supervisor();
+        let start = Instant::now();
+        let error = supervisor.connection(0, soon()).await.map(|it| it.epoch).unwrap_err();
+        assert_eq!((error.kind(), start.elapsed().as_millis()), (ErrorKind::Unavailable, 1000));
+        // The attempt itself has a limit of its own.
+        let deadline = start + Duration::from_secs(10);
+        let error = supervisor.connection(0, deadline).await.map(|it| it.epoch).unwrap_err();
+        assert_eq!((error.kind(), start.elapsed().as_millis()), (ErrorKind::Unavailable, 5000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_and_condemned_connections_are_replaced() {
+        let fake = Fake::default();
+        let supervisor = fake.supervisor();
+        assert_eq!(supervisor.connection(0, soon()).await.unwrap().epoch, 1);
+        sleep(Duration::from_secs(2)).await;
+        fake.0.lost.notify_one();
+        let start = Instant::now();
+        assert_eq!(supervisor.connection(1, soon()).await.unwrap().epoch, 2);
+        assert_eq!(start.elapsed(), Duration::ZERO, "at once");
+        supervisor.condemn(1);
+        tokio::task::yield_now().await;
+        assert_eq!(supervisor.connection(0, soon()).await.unwrap().epoch, 2, "that one was gone already");
+        supervisor.condemn(2);
+        assert_eq!(supervisor.connection(0, soon()).await.unwrap().epoch, 3);
+        // A server that closes every connection is not hammered.
+        let attempts = fake.attempts();
+        for _ in 0..1000 {
+            fake.0.lost.notify_one();
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(fake.attempts() - attempts < 60, "{}", fake.attempts() - attempts);
+    }
+
+    #[test]
+    fn another_runtime_and_none() {
+        let fake = Fake::default();
+        let supervisor = fake.supervisor();
+        for epoch in 1..=3 {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            assert_eq!(runtime.block_on(supervisor.connection(0, soon())).unwrap().epoch, epoch);
+        }
+        drop(supervisor);
+        assert_eq!(Arc::strong_count(&fake.0), 1);
     }
 }

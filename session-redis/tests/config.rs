@@ -1,0 +1,163 @@
+//! Settings: what they mean, and what is refused.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use session_core::ErrorKind;
+use session_redis::transport::{Address, Credentials};
+use session_redis::{RedisConfig, RedisProvider};
+
+fn tcp(host: &str, port: u16) -> Address {
+    Address::Tcp { host: host.to_owned(), port }
+}
+
+fn credentials(username: Option<&str>, access_key: &str) -> Option<Credentials> {
+    Some(Credentials { username: username.map(str::to_owned), access_key: access_key.to_owned() })
+}
+
+#[test]
+fn defaults() {
+    let settings = RedisConfig::new().check().unwrap();
+    assert_eq!(settings.endpoint.address, tcp("127.0.0.1", 6379));
+    assert_eq!(settings.endpoint.credentials, None);
+    assert_eq!(settings.endpoint.database, 0);
+    assert_eq!(settings.endpoint.keep_alive, Some(Duration::from_secs(5)));
+    assert!(settings.endpoint.tls.is_none());
+    assert_eq!(settings.connections, 1);
+    assert_eq!(settings.connect_timeout, Duration::from_secs(5));
+    assert_eq!(settings.operation_timeout, Duration::from_secs(1));
+    assert_eq!(settings.max_value_bytes, 512 * 1024 * 1024);
+}
+
+#[test]
+fn urls_and_connection_strings() {
+    let unix = |path: &str| Address::Unix(PathBuf::from(path));
+    for (url, address, expected_credentials, database) in [
+        ("redis://redis.example", tcp("redis.example", 6379), None, 0),
+        ("redis://redis.example:7000/", tcp("redis.example", 7000), None, 0),
+        ("REDIS://redis.example/15", tcp("redis.example", 6379), None, 15),
+        ("redis://[::1]:7000/1", tcp("::1", 7000), None, 1),
+        ("redis:///2", tcp("127.0.0.1", 6379), None, 2),
+        ("redis://:p%40ss%2Fw%3Frd@h/3", tcp("h", 6379), credentials(None, "p@ss/w?rd"), 3),
+        ("redis://us%C3%A9r:pw@h", tcp("h", 6379), credentials(Some("usér"), "pw"), 0),
+        ("redis+unix:///run/r%20s.sock", unix("/run/r s.sock"), None, 0),
+        ("unix:///run/r.sock?db=4&user=u&pass=a%2Bb", unix("/run/r.sock"), credentials(Some("u"), "a+b"), 4),
+        ("redis.example", tcp("redis.example", 6379), None, 0),
+        ("redis.example:7000", tcp("redis.example", 7000), None, 0),
+        ("[::1]:7000", tcp("::1", 7000), None, 0),
+        ("::1", tcp("::1", 6379), None, 0),
+        ("h:1,password=a=b==,defaultDatabase=1", tcp("h", 1), credentials(None, "a=b=="), 1),
+        (" h , user=u , password=p://w , abortConnect=False,", tcp("h", 6379), credentials(Some("u"), "p://w"), 0),
+        ("h,password=,allowAdmin=true", tcp("h", 6379), None, 0),
+    ] {
+        let settings = RedisConfig::new().url(url).check().unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(settings.endpoint.address, address, "{url}");
+        assert_eq!(settings.endpoint.credentials, expected_credentials, "{url}");
+        assert_eq!(settings.endpoint.database, database, "{url}");
+    }
+    let settings = RedisConfig::new()
+        .url("h,connectTimeout=3000,syncTimeout=700,keepAlive=60")
+        .operation_timeout(Duration::from_secs(2))
+        .database(9)
+        .check()
+        .unwrap();
+    assert_eq!(settings.connect_timeout, Duration::from_secs(3));
+    assert_eq!(settings.operation_timeout, Duration::from_secs(2));
+    assert_eq!(settings.endpoint.keep_alive, Some(Duration::from_secs(60)));
+    assert_eq!(settings.endpoint.database, 9);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn with_tls_another_port() {
+    // An authority must be given, since a test machine may have none.
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&ca, certificate.cert.pem()).unwrap();
+    for (config, port) in [
+        (RedisConfig::new().host("h").ssl(true), 6380),
+        (RedisConfig::new().host("h").ssl(true).port(1), 1),
+        (RedisConfig::new().url("rediss://h"), 6380),
+        (RedisConfig::new().url("rediss://h:1"), 1),
+        (RedisConfig::new().url("h,ssl=true,sslHost=cache.example"), 6380),
+    ] {
+        let settings = config.ca_file(&ca).check().unwrap();
+        assert_eq!(settings.endpoint.address, tcp("h", port));
+        assert!(settings.endpoint.tls.is_some());
+    }
+}
+
+#[test]
+fn wrong_settings_are_named_and_secrets_are_not() {
+    let new = RedisConfig::new;
+    let second = Duration::from_secs(1);
+    for (config, setting) in [
+        (new().url("http://user:sesame@h"), "`url`"),
+        (new().url("redis://user:sesame@h:99999"), "`url`"),
+        (new().url("redis://user:sesame@h/x"), "`url`"),
+        (new().url("redis://user:sesame@h/-1"), "`url`"),
+        (new().url("redis://user:sesame@h?db=1"), "`url`"),
+        (new().url("redis://user:ses?ame@h"), "`url`"),
+        (new().url("redis://user:%FFsesame@h"), "`url`"),
+        (new().url("redis://user@h"), "`username`"),
+        (new().url("redis+unix://h/sesame"), "`url`"),
+        (new().url("unix:///r.sock?password=sesame"), "`url`"),
+        (new().url(""), "`url`"),
+        (new().url("password=sesame"), "`url`"),
+        (new().url("h:port,password=sesame"), "`url`"),
+        (new().url("h,i,password=sesame"), "`url`"),
+        (new().url("h,sesame=1"), "`url`"),
+        (new().url("h,ssl=sesame"), "`url`"),
+        (new().url("h,defaultDatabase=sesame"), "`url`"),
+        (new().url("h,serviceName=sesame"), "`url`"),
+        (new().url("h,proxy=Twemproxy"), "`url`"),
+        (new().url("redis://h").host("sesame"), "`host`"),
+        (new().url("redis://h").port(1), "`port`"),
+        (new().url("redis://h").access_key("sesame"), "`access_key`"),
+        (new().url("redis://h").username("sesame"), "`username`"),
+        (new().url("redis://h").ssl(true), "`ssl`"),
+        (new().url("redis://h").unix_socket("/sesame"), "`unix_socket`"),
+        (new().url("redis://h/1").database(1), "`database`"),
+        (new().host(""), "`host`"),
+        (new().host("a b"), "`host`"),
+        (new().host("h/sesame"), "`host`"),
+        (new().port(0), "`port`"),
+        (new().host("h").unix_socket("/s"), "`unix_socket`"),
+        (new().unix_socket("relative"), "`unix_socket`"),
+        (new().unix_socket("/s").ssl(true), "`ssl`"),
+        (new().username("u"), "`username`"),
+        (new().access_key(""), "`access_key`"),
+        (new().username("").access_key("sesame"), "`username`"),
+        (new().ca_file("/sesame"), "`ca_file`"),
+        (new().client_certificate("/a", "/b"), "`client_certificate`"),
+        (new().server_name("n"), "`server_name`"),
+        (new().connect_timeout(Duration::ZERO), "`connect_timeout`"),
+        (new().operation_timeout(Duration::ZERO), "`operation_timeout`"),
+        (new().operation_timeout(Duration::MAX), "`operation_timeout`"),
+        (new().keep_alive(second / 2), "`keep_alive`"),
+        (new().connections(0), "`connections`"),
+        (new().connections(257), "`connections`"),
+        (new().max_value_bytes(0), "`max_value_bytes`"),
+        (new().max_value_bytes(usize::MAX), "`max_value_bytes`"),
+    ] {
+        let error = RedisProvider::new(&config).map(|_| ()).expect_err(setting);
+        assert_eq!(error.kind(), ErrorKind::Config, "{setting}");
+        let text = error.to_string();
+        assert!(text.contains(setting), "{setting}: {text}");
+        let everything = format!("{text} {error:?}");
+        assert!(!everything.contains("sesame"), "{everything}");
+    }
+}
+
+#[test]
+fn nothing_shows_the_access_key() {
+    let config = RedisConfig::new().host("h").username("u").access_key("sesame");
+    let provider = RedisProvider::new(&config).unwrap();
+    let text = format!("{config:?} {provider:?} {:?}", config.check().unwrap());
+    assert!(!text.contains("sesame"), "{text}");
+    assert!(text.contains("<hidden>"));
+    let config = RedisConfig::new().url("redis://u:sesame@h");
+    let text = format!("{config:?} {:?}", config.check().unwrap());
+    assert!(!text.contains("sesame"), "{text}");
+}

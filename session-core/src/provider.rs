@@ -241,7 +241,8 @@ pub struct Commit {
     pub creation: Option<Creation>,
     /// The changes, each to another attribute.
     pub changes: Vec<Change>,
-    /// A change of the session's own idle timeout: `Some(None)` removes the override.
+    /// A change of the session's own idle timeout, in whole milliseconds from 1 to 100 years: `Some(None)` removes the
+    /// override.
     pub idle_timeout: Option<Option<Duration>>,
     /// How long the session shall live from now; the store shortens it to the deadline.
     pub time_to_live: Duration,

@@ -20,6 +20,9 @@ use crate::provider::{
 
 const STEPS: usize = 4_000;
 
+/// A hundred years, in milliseconds.
+const LONGEST_IDLE_TIMEOUT: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
 /// The run ends before the tombstones that it leaves would.
 const TIME: Duration = Duration::from_secs(40);
 
@@ -190,7 +193,7 @@ impl Place {
             creation,
             idle_timeout: match random.below(10) {
                 0 => Some(None),
-                1 => Some(Some(Duration::from_millis(random.next()))),
+                1 => Some(Some(Duration::from_millis(1 + random.next() % LONGEST_IDLE_TIMEOUT))),
                 _ => None,
             },
             time_to_live: random.pick(&[LIFE / 3, LIFE / 2, LIFE]),

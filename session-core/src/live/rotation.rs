@@ -15,7 +15,9 @@ use crate::attribute::{Author, Slot};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
 use crate::name::AttributeName;
-use crate::provider::{Action, Change, Creation, Deadline, Destroyed, Destruction, Loaded, Retired, Retirement, StoredSession};
+use crate::provider::{
+    Action, Change, Creation, Deadline, Destroyed, Destruction, Loaded, Retired, Retirement, StoredSession,
+};
 use crate::route::Place;
 use crate::shared::Shared;
 

@@ -260,8 +260,7 @@ impl Handle {
         }
         match live.lock() {
             Ok(mut state) => {
-                let unanswered =
-                    state.batch.is_some() || state.rotation.as_ref().is_some_and(|it| it.successor().is_some());
+                let unanswered = state.batch.is_some() || state.is_being_copied();
                 state.end();
                 error.with_effect(if unanswered { Effect::PerhapsApplied } else { Effect::NotApplied })
             }

@@ -135,7 +135,8 @@ impl<S: SessionSerializer> Session<S> {
             let mut state = live.lock()?;
             state.check_writable()?;
             let index = state.slot_index(name)?;
-            if state.slots[index].now().is_some_and(|now| now == bytes) {
+            let slot = &state.slots[index];
+            if slot.is_clean() && slot.now().is_some_and(|now| now == bytes) {
                 return Ok(None);
             }
             self.check_size(&live, &state, index, bytes.len())?;
@@ -266,15 +267,16 @@ impl<S: SessionSerializer> Session<S> {
     /// [`ErrorKind::Gone`] if the session has ended.
     pub fn remove(&self, name: &str) -> Result<bool> {
         let live = self.handle().live();
-        let change = {
+        let (present, change) = {
             let mut state = live.lock()?;
             state.check_writable()?;
-            self.remove_in(&mut state, name)
+            let present = state.find(name).is_some_and(|slot| slot.now().is_some());
+            (present, self.remove_in(&mut state, name))
         };
         if let Some(change) = change {
             self.handle().changed(change);
         }
-        Ok(change.is_some())
+        Ok(present)
     }
 
     /// Removes an attribute and answers what it held. Between processes two may take the same value.
@@ -322,7 +324,7 @@ impl<S: SessionSerializer> Session<S> {
             state.check_writable()?;
             let mut last = None;
             for index in 0..state.slots.len() {
-                if state.slots[index].now().is_some() {
+                if state.slots[index].now().is_some() || !state.slots[index].is_clean() {
                     state.slots[index].view().1.clear();
                     last = Some(state.record(index, Op::Set, None, self.handle().author));
                 }
@@ -496,9 +498,13 @@ impl<S: SessionSerializer> Session<S> {
         Ok(read(&mut state))
     }
 
+    /// Records the removal, unless nothing of the attribute is stored, seen or on its way. One that another request has
+    /// removed already is recorded too: this request's commit waits until that is acknowledged.
     fn remove_in(&self, state: &mut StateGuard<'_>, name: &str) -> Option<u64> {
         let index = state.slots.iter().position(|slot| slot.name().as_bytes() == name.as_bytes())?;
-        state.slots[index].now()?;
+        if state.slots[index].now().is_none() && state.slots[index].is_clean() {
+            return None;
+        }
         state.slots[index].view().1.clear();
         Some(state.record(index, Op::Set, None, self.handle().author))
     }

@@ -98,7 +98,8 @@ impl Shared {
                 }
                 Validated::Absent => return Ok(Opened::Unknown),
                 Validated::Ended => return Ok(Opened::Ended),
-                Validated::Replaced => {}
+                // Whoever ended it may not have taken it out yet.
+                Validated::Replaced => self.table.remove(&held.live),
             }
         }
     }

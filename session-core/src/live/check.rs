@@ -21,7 +21,7 @@ pub(crate) enum Validated {
     Absent,
     /// It has ended: retired in favour of another id, or destroyed by a request that is still under way.
     Ended,
-    /// Another session stands in its place, which is not this copy.
+    /// This copy has left the table: another one is to be made and loaded.
     Replaced,
 }
 
@@ -54,7 +54,7 @@ impl Shared {
             let state = live.lock()?;
             match (state.phase, &state.place) {
                 (Phase::Fresh, _) => return Ok(Validated::Ready),
-                (Phase::Ended, _) | (_, None) => return Ok(Validated::Ended),
+                (Phase::Ended, _) | (_, None) => return Ok(Validated::Replaced),
                 (Phase::Doomed, _) => None,
                 (phase, Some(place)) => Some(Asked {
                     key: place.key.clone(),
@@ -95,15 +95,16 @@ impl Shared {
     fn apply(&self, live: &Arc<Live>, asked: &Asked, loaded: Loaded) -> Result<Option<Validated>> {
         let mut state = live.lock()?;
         match state.phase {
-            Phase::Doomed | Phase::Ended => return Ok(Some(Validated::Ended)),
+            Phase::Doomed => return Ok(Some(Validated::Ended)),
+            Phase::Ended => return Ok(Some(Validated::Replaced)),
             // Rotated meanwhile: the answer is about the old key.
             _ if state.generation != asked.generation => return Ok(Some(Validated::Ready)),
             _ => {}
         }
         let stored = match loaded {
             Loaded::Session(stored) => stored,
-            // The copy under the new id takes its place as soon as the rotation goes on.
-            Loaded::Absent | Loaded::Tombstone if state.rotation.is_some() => return Ok(Some(Validated::Ready)),
+            // Perhaps retired by our own rotation, which finds out as it goes on.
+            Loaded::Absent | Loaded::Tombstone if state.is_being_copied() => return Ok(Some(Validated::Ready)),
             Loaded::Absent | Loaded::Tombstone => {
                 let loading = state.phase == Phase::Loading;
                 state.end();

@@ -251,7 +251,7 @@ impl Shared {
         }
         match renewed {
             Renewed::Done { remaining } => state.expiry.set(remaining, idle_timeout),
-            Renewed::Gone if state.rotation.is_some() => {}
+            Renewed::Gone if state.is_being_copied() => {}
             Renewed::Gone => {
                 state.end();
                 drop(state);

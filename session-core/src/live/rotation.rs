@@ -156,6 +156,11 @@ impl Shared {
 }
 
 impl State {
+    /// A copy under another id may be stored already.
+    pub(crate) fn is_being_copied(&self) -> bool {
+        self.rotation.as_ref().is_some_and(|rotation| rotation.successor().is_some())
+    }
+
     /// A request wants another id.
     pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> u64 {
         match &mut self.rotation {

@@ -57,12 +57,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let redis = if found { Some(step("a redis-server on a free port", || Ok(RedisServer::spawn()?))?) } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let told_to_stop = told_to_stop()?;
         if !options.once {
-            return serve(redis.as_ref()).await;
+            return serve(redis.as_ref(), told_to_stop).await;
         }
         tokio::select! {
             code = once(redis.as_ref()) => code,
-            told = told_to_stop() => told.and(Err("interrupted".into())),
+            () = told_to_stop => Err("interrupted".into()),
         }
     })
 }
@@ -82,7 +83,7 @@ async fn once(redis: Option<&RedisServer>) -> Result<ExitCode> {
 }
 
 /// Runs the shop for people, until Ctrl-C.
-async fn serve(redis: Option<&RedisServer>) -> Result<ExitCode> {
+async fn serve(redis: Option<&RedisServer>, told_to_stop: impl Future<Output = ()>) -> Result<ExitCode> {
     let mut shop = Shop::start(redis).await?;
     println!("\nThe shop is open at {}", shop.address);
     match redis {
@@ -96,7 +97,7 @@ async fn serve(redis: Option<&RedisServer>) -> Result<ExitCode> {
     }
     println!("Ctrl-C ends it all.");
     tokio::select! {
-        told = told_to_stop() => told?,
+        () = told_to_stop => {}
         status = shop.process.wait() => return Err(format!("the shop ended ({})", status?).into()),
     }
     println!("\nclosing the shop");
@@ -104,14 +105,15 @@ async fn serve(redis: Option<&RedisServer>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+/// Ends with Ctrl-C or SIGTERM; those that come before it is awaited count, too.
+fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// A running shop, killed when dropped.

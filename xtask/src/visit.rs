@@ -110,17 +110,20 @@ impl Visit<'_> {
         let keys = self.keys();
         self.expect("one session, one key", keys.len() == 1);
         for key in &keys {
-            shell(redis, &["HGETALL", key]);
-            let left = shell(redis, &["PTTL", key]).parse().unwrap_or(-1);
+            let fields = shell(redis, &["HGETALL", key]);
+            let left: i64 = shell(redis, &["PTTL", key]).parse().unwrap_or(-1);
             self.expect("it expires", left > 0);
+            let id = self.cookie.as_ref().map(|(_, value)| value.as_str());
+            let is_there = id.is_none_or(|id| key.contains(id) || fields.contains(id));
+            self.expect("the id, which is in the cookie, is not there", !is_there);
             let theme = redis.cli(&["HGET", key, "theme"]);
             self.expect("attributes are fields, readable as JSON", theme == r#""dark""#);
         }
     }
 
     async fn use_another_copy(&mut self) -> Result<()> {
-        self.at = 1;
         self.title("Another copy of the shop, which has not seen this session yet: reading");
+        self.at = 1;
         self.start_counting();
         let answer = self.get("/session").await?;
         self.expect_session(

@@ -48,6 +48,7 @@ fn wrong_setting(error: &dyn std::error::Error) -> ExitCode {
 
 async fn serve(port: u16, manager: SessionManager<Codec>) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let told_to_stop = told_to_stop()?;
     println!("listening on http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, shop::router(manager.clone())).with_graceful_shutdown(async {
@@ -56,31 +57,35 @@ async fn serve(port: u16, manager: SessionManager<Codec>) -> io::Result<()> {
     });
     tokio::select! {
         ended = server.into_future() => ended?,
-        told = async {
-            told_to_stop().await?;
+        () = async {
+            told_to_stop.await;
             let _ = stop.send(());
             tokio::time::sleep(GRACE).await;
-            Ok::<(), io::Error>(())
-        } => told?,
+        } => {}
     }
     manager.shutdown().await;
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Ends with Ctrl-C or SIGTERM; those that come before it is awaited count, too.
 #[cfg(unix)]
-async fn told_to_stop() -> io::Result<()> {
+fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-    }
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-/// Waits for Ctrl-C.
-#[cfg(not(unix))]
-async fn told_to_stop() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// Ends with Ctrl-C.
+#[cfg(windows)]
+fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }

@@ -42,6 +42,9 @@ fn meaning(error: &ServerError) -> (ErrorKind, &'static str) {
         "MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN" | "CROSSSLOT" => {
             (ErrorKind::Unsupported, "the server is part of a cluster, and this connection is for a single server")
         }
+        "ERR" if text.starts_with("The user executing the script can't") => {
+            (ErrorKind::Auth, "the server's user lacks a permission (setting `username`)")
+        }
         "ERR" if no_room(error) => (ErrorKind::Unavailable, "the server has too many clients"),
         "ERR" if text.starts_with("unknown command") || text.starts_with("unknown subcommand") => {
             (ErrorKind::Unsupported, "the server does not know a command that we need")
@@ -72,6 +75,7 @@ mod tests {
             ("NOAUTH Authentication required.", ErrorKind::Auth),
             ("WRONGPASS invalid username-password pair", ErrorKind::Auth),
             ("NOPERM this user has no permissions", ErrorKind::Auth),
+            ("ERR The user executing the script can't run this command", ErrorKind::Auth),
             ("WRONGTYPE Operation against a key", ErrorKind::ForeignKey),
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::Unsupported),
             ("ASK 3999 127.0.0.1:6381", ErrorKind::Unsupported),

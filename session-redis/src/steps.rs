@@ -12,7 +12,7 @@ use crate::error;
 use crate::layout::{self, Unreadable};
 use crate::scripts::{self, Script};
 use crate::stamps::Stamps;
-use crate::transport::{Call, Command, Connect, Link, Reply, ServerError};
+use crate::transport::{Call, Command, Connect, Intent, Link, Reply, ServerError};
 
 /// Everything a [`SessionProvider`](session_core::SessionProvider) does, for every provider whose store is Redis in the
 /// end. Its methods keep that trait's contract.
@@ -45,7 +45,7 @@ impl<C: Connect> Steps<C> {
     pub async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {
         let key = owned(key);
         let commands = |_| vec![Command::new("HGETALL").arg(key.clone()), Command::new("PTTL").arg(key.clone())];
-        let mut call = self.link.call();
+        let mut call = self.link.call(Intent::Read);
         let [fields, time_to_live] = self.pair(&mut call, Operation::Load, commands).await?;
         match layout::loaded(fields, &time_to_live, writer) {
             Ok(loaded) => Ok(loaded),
@@ -65,7 +65,7 @@ impl<C: Connect> Steps<C> {
             let header = Command::new("HMGET").arg(key.clone()).args(state.iter().cloned());
             vec![header, Command::new("PTTL").arg(key.clone())]
         };
-        let mut call = self.link.call();
+        let mut call = self.link.call(Intent::Read);
         let [header, time_to_live] = match self.pair(&mut call, Operation::Load, commands).await {
             Err(error) if error.kind() == ErrorKind::ForeignKey => return Ok(Checked::Missing),
             replies => replies?,
@@ -131,7 +131,7 @@ impl<C: Connect> Steps<C> {
         read: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> Result<T> {
         let key = owned(key);
-        let mut call = self.link.call();
+        let mut call = self.link.call(Intent::Write);
         let by_digest = |repeated| vec![script.by_digest(&key, arguments(repeated))];
         let mut replies = call_out(&mut call, operation, by_digest).await?;
         if matches!(replies.as_slice(), [Reply::Error(error)] if scripts::is_unknown_script(error)) {

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use session_core::{Checked, Renewal, SessionKey, SessionProvider};
+use session_core::{Checked, Renewal, SessionProvider};
 use test_support::{Direction, FaultProxy, RedisServer};
 
 /// A session of twenty attributes under a key of 51 bytes, and a provider whose writer's time is fresh.
@@ -64,12 +64,12 @@ async fn commands() {
     assert_eq!(server.command_counts(), counts(&[("hmget", 1), ("pttl", 1)]));
 
     server.cli(&["CONFIG", "RESETSTAT"]);
-    life.write(&provider, [set("attribute07", "y"), increment("n", 1), replace("new", None, Some("z"))]).await;
+    life.done(&provider, [set("attribute07", "y"), increment("n", 1), replace("new", None, Some("z"))]).await;
     let one_write = counts(&[("evalsha", 1), ("hmget", 1), ("hset", 1), ("pexpire", 1)]);
     assert_eq!(server.command_counts(), one_write);
 
     server.cli(&["CONFIG", "RESETSTAT"]);
-    life.write(&provider, [remove("attribute07")]).await;
+    life.done(&provider, [remove("attribute07")]).await;
     let with_removal = counts(&[("evalsha", 1), ("hdel", 1), ("hmget", 1), ("hset", 1), ("pexpire", 1)]);
     assert_eq!(server.command_counts(), with_removal);
 
@@ -83,7 +83,7 @@ async fn a_connection_says_only_what_it_must() {
     let (server, _proxy, _provider, life) = twenty_attributes(8).await;
     server.cli(&["CONFIG", "RESETSTAT"]);
     let fresh = provider(&server.url());
-    fresh.check(&SessionKey::new(life.key.as_bytes().to_vec()).unwrap()).await.unwrap();
+    assert!(matches!(fresh.check(&life.key).await.unwrap(), Checked::Present { .. }));
     assert_eq!(server.command_counts(), counts(&[("hmget", 1), ("ping", 1), ("pttl", 1)]));
     assert!(server.cli(&["CLIENT", "LIST"]).lines().all(|client| client.contains("resp=2")));
 }

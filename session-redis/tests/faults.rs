@@ -85,6 +85,9 @@ async fn killed_and_restarted() {
     let mut life = Life::new();
     life.create(&provider, [set("a", "1")]).await;
     server.kill();
+    // As soon as the loss was seen, which an idle connection does by itself.
+    let check = async || provider.check(&life.key).await.err().map(|error| error.kind());
+    eventually("the loss is seen", async || check().await == Some(ErrorKind::Unavailable)).await;
     let commit = life.change([increment("n", 1)]);
     let error = provider.commit(&life.key, &commit).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "nothing was sent: {error}");
@@ -189,42 +192,54 @@ async fn half_open() {
     assert_eq!(proxy.accepted(), 2);
 }
 
-/// Sends one commit through a connection that is cut after every number of bytes, in both directions.
-#[tokio::test]
-async fn cut_after_every_byte_and_applied_once() {
-    let (_server, proxy, provider) = behind_proxy();
-    // The script is known and the writer's time is fresh, so that all commits are alike.
+/// Sends one commit through a connection that is cut after every number of bytes.
+async fn cut_after_every_byte(direction: Direction) {
+    let (server, proxy, _) = behind_proxy();
+    let direct = provider(&server.url());
     let mut life = Life::new();
-    life.create(&provider, []).await;
-    life.write(&provider, [increment("n", 1)]).await;
-    let mut expected = 1;
-    for direction in DIRECTIONS {
-        let before = proxy.bytes(direction);
-        life.write(&provider, [increment("n", 1)]).await;
-        expected += 1;
-        let length = proxy.bytes(direction) - before;
-        assert!(length > 10);
-        for bytes in 0..length {
-            proxy.cut_after(direction, bytes);
-            let commit = life.change([increment("n", 1)]);
-            let committed = provider.commit(&life.key, &commit).await;
-            assert!(!proxy.cut_is_pending(direction));
-            expected += 1;
-            match committed {
-                Ok(Committed::Done { counters, .. }) => assert_eq!(counters, [bytes_of(expected)]),
-                Ok(Committed::Already { counters, .. }) => assert_eq!(counters, [Some(bytes_of(expected))]),
-                other => panic!("{direction:?} {bytes}: {other:?}"),
-            }
-            // And once more, as a caller would who got no answer.
-            let again = provider.commit(&life.key, &Commit { repeated: true, ..commit }).await.unwrap();
-            assert!(matches!(again, Committed::Already { .. }), "{direction:?} {bytes}: {again:?}");
+    life.sequence = 999;
+    life.create(&direct, []).await;
+    // Each time with a provider of its own, whose connection has just been made.
+    let connected = async || {
+        let provider = provider(&proxy.url());
+        assert!(matches!(provider.check(&life.key).await.unwrap(), Checked::Present { .. }));
+        provider
+    };
+    let (generation, writer) = (life.generation, life.writer);
+    let batch =
+        |sequence| Commit { sequence, ..Life { generation, writer, ..Life::new() }.change([increment("n", 1)]) };
+    let provider = connected().await;
+    let before = proxy.bytes(direction);
+    assert!(matches!(provider.commit(&life.key, &batch(1001)).await.unwrap(), Committed::Done { .. }));
+    let length = proxy.bytes(direction) - before;
+    assert!(length > 10);
+    for cut in 0..length {
+        let provider = connected().await;
+        proxy.cut_after(direction, cut);
+        let commit = batch(1002 + cut);
+        let expected = bytes((cut + 2).to_string());
+        let committed = provider.commit(&life.key, &commit).await;
+        assert!(!proxy.cut_is_pending(direction));
+        match committed {
+            Ok(Committed::Done { counters, .. }) => assert_eq!(counters, [expected]),
+            Ok(Committed::Already { counters, .. }) => assert_eq!(counters, [Some(expected)]),
+            other => panic!("{direction:?} {cut}: {other:?}"),
         }
+        // And once more, as a caller would who got no answer.
+        let again = provider.commit(&life.key, &Commit { repeated: true, ..commit }).await.unwrap();
+        assert!(matches!(again, Committed::Already { .. }), "{direction:?} {cut}: {again:?}");
     }
-    assert_eq!(life.attribute(&provider, "n").await.unwrap(), expected.to_string());
+    assert_eq!(life.attribute(&direct, "n").await.unwrap(), (length + 1).to_string());
 }
 
-fn bytes_of(number: i32) -> bytes::Bytes {
-    bytes(number.to_string())
+#[tokio::test]
+async fn a_request_cut_after_every_byte_is_applied_once() {
+    cut_after_every_byte(Direction::ToServer).await;
+}
+
+#[tokio::test]
+async fn a_reply_cut_after_every_byte_is_applied_once() {
+    cut_after_every_byte(Direction::ToClient).await;
 }
 
 #[tokio::test]
@@ -293,8 +308,8 @@ async fn only_one_healing_then_the_truth() {
             let before = proxy.bytes(Direction::ToServer);
             eventually("the request is on its way", async || proxy.bytes(Direction::ToServer) > before).await;
             server.kill();
-            proxy.release(Direction::ToClient);
             proxy.cut_all();
+            proxy.release(Direction::ToClient);
         }
     };
     let (result, ()) = tokio::join!(provider.commit(&life.key, &commit), cutting);
@@ -450,7 +465,8 @@ async fn read_only_replica() {
 
 #[tokio::test]
 async fn too_few_replicas_and_no_disk() {
-    let (server, provider) = server();
+    let server = RedisServer::builder().arguments(["--enable-protected-configs", "yes"]).start().unwrap();
+    let provider = provider(&server.url());
     let mut life = Life::new();
     life.create(&provider, [set("a", "1")]).await;
     server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
@@ -502,6 +518,12 @@ async fn credentials() {
     assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
     as_admin(&["ACL", "SETUSER", "reader", "-hgetall"]);
     assert_eq!(kind_of_load(&reader).await, Some(ErrorKind::Auth));
+    // Without the right to set an expiry nothing is created, since it would never end.
+    as_admin(&["ACL", "SETUSER", "reader", "+@all", "-pexpire"]);
+    let mut fresh = Life::new();
+    let creation = fresh.creation([]);
+    assert_eq!(reader.commit(&fresh.key, &creation).await.unwrap_err().kind(), ErrorKind::Auth);
+    assert_eq!(fresh.load(&provider).await, Loaded::Absent);
     as_admin(&["ACL", "SETUSER", "reader", "+@all"]);
     assert!(matches!(life.write(&reader, []).await, Committed::Done { .. }));
 }

@@ -122,7 +122,7 @@ async fn a_repeated_batch_is_written_once() {
 
     let commit = life.change([increment("n", 1), increment("absent", 0), remove("x")]);
     assert!(matches!(provider.commit(&life.key, &commit).await.unwrap(), Committed::Done { found: 1, .. }));
-    life.write(&provider, [remove("absent")]).await;
+    life.done(&provider, [remove("absent")]).await;
     for old in [&commit, &Commit { sequence: 1, ..commit.clone() }] {
         let again = provider.commit(&life.key, old).await.unwrap();
         assert!(matches!(&again, Committed::Already { counters, .. } if *counters == [Some(bytes("6")), None]));
@@ -228,7 +228,7 @@ async fn counters() {
         (Some("999999999999999999"), -MOST, "0"),
         (Some("999999999999999999"), -MOST + 1, "1"),
     ] {
-        life.write(&provider, [before.map_or(remove("n"), |before| set("n", before))]).await;
+        life.done(&provider, [before.map_or(remove("n"), |before| set("n", before))]).await;
         match life.write(&provider, [set("other", "x"), increment("n", by)]).await {
             Committed::Done { counters, .. } => assert_eq!(counters, [bytes(after)], "{before:?} + {by}"),
             other => panic!("{before:?} + {by}: {other:?}"),
@@ -260,7 +260,7 @@ async fn counters() {
         ("0", i64::MIN),
         ("-1", i64::MAX),
     ] {
-        life.write(&provider, [set("n", before)]).await;
+        life.done(&provider, [set("n", before)]).await;
         let refused = life.write(&provider, [increment("fine", 1), increment("n", by), set("other", "y")]).await;
         assert_eq!(refused, Committed::NotACounter(vec![(1, Some(bytes(before)))]), "{before:?} + {by}");
     }
@@ -295,7 +295,7 @@ async fn many_changes_and_odd_names() {
     let session = life.session(&provider).await;
     assert_eq!(session.attributes.len(), 10_000);
     assert!(session.attributes.iter().all(|(_, value)| value == "2"));
-    life.write(&provider, names.iter().map(|name| remove(name))).await;
+    life.done(&provider, names.iter().map(|name| remove(name))).await;
     assert_eq!(fields(&server, &life), ["@c", "@f", "@g", "@v", "@w"]);
 }
 
@@ -504,7 +504,7 @@ async fn fields_that_are_no_attributes_are_left_alone() {
     server.cli(&["HSET", life.key_text(), "@later", "x", &long, "y", "", "z"]);
     let session = life.session(&provider).await;
     assert_eq!(session.attributes, [(name("a"), bytes("1"))]);
-    life.write(&provider, [remove("a")]).await;
+    life.done(&provider, [remove("a")]).await;
     assert_eq!(server.cli(&["HMGET", life.key_text(), "@later", &long, ""]), "x\ny\nz");
 }
 
@@ -528,11 +528,11 @@ async fn writers_that_are_gone_are_forgotten_and_others_never() {
     server.cli(&["HSET", &key, "@w", &entries]);
     assert_eq!(old.session(&provider).await.written, Some(7));
     // Nobody's time is due: nothing is forgotten.
-    life.write(&provider, []).await;
+    life.done(&provider, []).await;
     assert_eq!(old.session(&provider).await.written, Some(7));
     // A new writer makes the script look at the time.
     let mut newcomer = life.other_writer();
-    newcomer.write(&provider, []).await;
+    newcomer.done(&provider, []).await;
     assert_eq!(old.session(&provider).await.written, None);
     assert_eq!(young.session(&provider).await.written, Some(8));
     assert_eq!(newcomer.session(&provider).await.written, Some(1));
@@ -541,7 +541,7 @@ async fn writers_that_are_gone_are_forgotten_and_others_never() {
     let restarted = provider_of(&server);
     let aged = server.cli(&["HGET", &key, "@w"]).replace(&format!(":{now}"), &format!(":{}", now - 50));
     server.cli(&["HSET", &key, "@w", &aged]);
-    life.write(&restarted, []).await;
+    life.done(&restarted, []).await;
     let entry = |life: &Life| {
         let entries = server.cli(&["HGET", &key, "@w"]);
         let entry = entries.split(' ').find(|entry| entry.starts_with(&life.writer.to_string())).unwrap().to_owned();

@@ -21,7 +21,9 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "An authority of this test");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("Authority {}", session_core::WriterId::generate().unwrap()));
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("ca.crt"), issuer.pem()).unwrap();
@@ -130,6 +132,7 @@ async fn never_plain() {
     let ca = authority.file("ca.crt");
     // TLS to a server that has none.
     let plain = RedisServer::spawn().unwrap();
+    plain.cli(&["CONFIG", "RESETSTAT"]);
     assert_eq!(load(&config(&plain, &ca)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(!plain.command_counts().contains_key("ping"));
     // Plain text to a server that wants TLS.

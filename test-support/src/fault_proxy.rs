@@ -218,8 +218,9 @@ impl Shared {
                 thread::sleep(drip.unwrap_or_default());
                 let (passing, then) = lane.admit(rest.len().min(step));
                 if number > self.swallowed.load(Ordering::SeqCst) {
-                    to.write_all(&rest[..passing])?;
+                    // Counted first, so that who has seen a reply finds it counted.
                     lane.bytes.fetch_add(passing as u64, Ordering::SeqCst);
+                    to.write_all(&rest[..passing])?;
                 }
                 rest = &rest[passing..];
                 match then {

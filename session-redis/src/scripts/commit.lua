@@ -53,6 +53,13 @@ elseif call('EXISTS', key) == 1 then
     return call('HEXISTS', key, '@t') == 1 and 0 or -1
 elseif not creates then
     return 0
+else
+    -- A user who may write but not set an expiry would leave a session behind that never ends.
+    for _, command in ipairs({{'PEXPIRE', key, '1'}, {'HDEL', key, '@i'}}) do
+        if not redis.acl_check_cmd(unpack(command)) then
+            return redis.error_reply('NOPERM ' .. command[1])
+        end
+    end
 end
 
 -- Was it written before? Numbers are compared as text, because a Lua number does not hold all of them.

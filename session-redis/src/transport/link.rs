@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Operation, Result};
+use session_core::{Effect, Error, ErrorKind, Operation, Result};
 use tokio::time::{Instant, timeout_at};
 
 use super::supervisor::runtime;
@@ -27,7 +27,7 @@ impl<C: Connect + Clone> Link<C> {
 
 impl<C: Connect> Link<C> {
     /// Starts a call: one or several exchanges over one of the connections, all within one operation timeout.
-    pub fn call(&self) -> Call<'_, C> {
+    pub fn call(&self, intent: Intent) -> Call<'_, C> {
         let index = match self.supervisors.len() {
             1 => 0,
             many => self.next.fetch_add(1, Ordering::Relaxed) % many,
@@ -38,10 +38,20 @@ impl<C: Connect> Link<C> {
             patience: self.operation_timeout,
             epoch: 0,
             newer_than: 0,
+            intent,
             healed: false,
             unanswered: false,
         }
     }
+}
+
+/// What a call may do to the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// Nothing.
+    Read,
+    /// Change it.
+    Write,
 }
 
 /// A call that is under way.
@@ -54,6 +64,7 @@ pub struct Call<'a, C: Connect> {
     epoch: u64,
     /// Connections up to this epoch have failed this call.
     newer_than: u64,
+    intent: Intent,
     healed: bool,
     unanswered: bool,
 }
@@ -84,7 +95,8 @@ impl<C: Connect> Call<'_, C> {
                     self.distrust();
                     self.unanswered |= sent;
                     if self.healed {
-                        return Err(self.judge(unavailable("the connection was lost")));
+                        let kind = if sent { ErrorKind::OutcomeUnknown } else { ErrorKind::Unavailable };
+                        return Err(self.judge(Error::new(kind, Operation::Connect, "the connection was lost")));
                     }
                     self.healed = true;
                     self.newer_than = self.epoch;
@@ -96,7 +108,8 @@ impl<C: Connect> Call<'_, C> {
                         self.distrust();
                     }
                     self.unanswered = true;
-                    return Err(self.judge(unavailable("no reply within the operation timeout")));
+                    let why = "no reply within the operation timeout";
+                    return Err(Error::new(ErrorKind::OutcomeUnknown, Operation::Connect, why));
                 }
             }
         }
@@ -107,27 +120,18 @@ impl<C: Connect> Call<'_, C> {
         self.supervisor.condemn(self.epoch);
     }
 
-    /// Whether a copy of the commands may have been executed without an answer.
-    pub fn unanswered(&self) -> bool {
-        self.unanswered
-    }
-
-    /// What an error means for the whole call: "surely not executed" is no longer true when an earlier copy may have
-    /// been.
+    /// What an error means for the whole call: "surely not executed" is no longer true of a write when an earlier copy
+    /// of it may have been.
     pub fn judge(&self, error: Error) -> Error {
+        if self.intent == Intent::Read || !self.unanswered {
+            return error;
+        }
         match error.kind() {
-            ErrorKind::Unavailable | ErrorKind::Rejected if self.unanswered => Error::new(
-                ErrorKind::OutcomeUnknown,
-                error.operation(),
-                "the request was sent and its reply did not arrive",
-            )
-            .with_source(error),
-            _ if self.unanswered => error.with_effect(session_core::Effect::PerhapsApplied),
-            _ => error,
+            ErrorKind::Unavailable | ErrorKind::Rejected => {
+                let why = "the request was sent and its reply did not arrive";
+                Error::new(ErrorKind::OutcomeUnknown, error.operation(), why).with_source(error)
+            }
+            _ => error.with_effect(Effect::PerhapsApplied),
         }
     }
-}
-
-fn unavailable(why: &'static str) -> Error {
-    Error::new(ErrorKind::Unavailable, Operation::Connect, why)
 }

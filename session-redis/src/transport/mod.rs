@@ -24,7 +24,7 @@ use session_core::Result;
 pub use client::RedisConnection;
 pub use command::Command;
 pub use connect::{Address, Credentials, Endpoint};
-pub use link::{Call, Link};
+pub use link::{Call, Intent, Link};
 pub use reply::{Reply, ServerError};
 pub use supervisor::Supervisor;
 #[cfg(feature = "tls")]

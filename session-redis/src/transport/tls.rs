@@ -122,7 +122,10 @@ pub(super) fn explain(error: &io::Error) -> Option<&'static str> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {
         rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => "TLS: the server's certificate is not of a known authority (`ca_file`)",
+            // A bad signature is what another authority of the same name makes.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "TLS: the server's certificate is not of a known authority (`ca_file`)"
+            }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "TLS: the server's certificate has expired"
             }

@@ -108,6 +108,12 @@ impl Life {
         provider.commit(&self.key, &commit).await.unwrap()
     }
 
+    /// A commit that nothing speaks against.
+    pub async fn done(&mut self, provider: &RedisProvider, changes: impl IntoIterator<Item = Change>) {
+        let committed = self.write(provider, changes).await;
+        assert!(matches!(committed, Committed::Done { .. }), "{committed:?}");
+    }
+
     pub async fn load(&self, provider: &RedisProvider) -> Loaded {
         provider.load(&self.key, self.writer).await.unwrap()
     }

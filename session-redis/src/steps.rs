@@ -29,7 +29,7 @@ impl<C: Connect> Steps<C> {
         Self { link, max_value_bytes, refusal: error::refusal, stamps: Stamps::new() }
     }
 
-    /// Reads servers' error replies otherwise than [`error::refusal`]: what stands between us and the server may have
+    /// Reads servers' error replies otherwise than [`refusal`](crate::refusal): what stands between us and the server may have
     /// errors of its own.
     #[must_use]
     pub fn with_refusal(mut self, refusal: fn(&ServerError, Operation) -> Error) -> Self {

@@ -22,6 +22,7 @@ fn defaults() {
     assert_eq!(settings.endpoint.credentials, None);
     assert_eq!(settings.endpoint.database, 0);
     assert_eq!(settings.endpoint.keep_alive, Some(Duration::from_secs(5)));
+    #[cfg(feature = "tls")]
     assert!(settings.endpoint.tls.is_none());
     assert_eq!(settings.connections, 1);
     assert_eq!(settings.connect_timeout, Duration::from_secs(5));
@@ -86,6 +87,13 @@ fn with_tls_another_port() {
         assert_eq!(settings.endpoint.address, tcp("h", port));
         assert!(settings.endpoint.tls.is_some());
     }
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn without_the_feature_there_is_no_tls() {
+    let error = RedisConfig::new().ssl(true).check().unwrap_err();
+    assert!(error.to_string().contains("`ssl`"), "{error}");
 }
 
 #[test]

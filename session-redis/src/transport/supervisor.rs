@@ -46,6 +46,9 @@ struct Task<T> {
     handle: AbortHandle,
 }
 
+/// The ends of a running task's channels.
+type Running<T> = (watch::Receiver<State<T>>, Arc<Signals>);
+
 /// What callers tell the task.
 #[derive(Default)]
 struct Signals {
@@ -137,7 +140,7 @@ impl<C: Connect> Supervisor<C> {
     }
 
     /// The running task; starts it if there is none.
-    fn running(&self) -> Result<(watch::Receiver<State<C::Connection>>, Arc<Signals>)> {
+    fn running(&self) -> Result<Running<C::Connection>> {
         let runtime = runtime()?;
         let mut task = self.task.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = task.as_ref().filter(|task| task.state.has_changed().is_ok()) {

@@ -1,80 +1,33 @@
 //! The shop through real HTTP, with browsers that keep cookies.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+mod common;
 
-use reqwest::cookie::Jar;
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
+use common::{Browser, empty, serve, set_cookie};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use session_core::{MemoryProvider, SessionManager};
 use session_serde::Codec;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// A browser in a shop of its own.
-struct Browser {
-    client: Client,
-    shop: String,
-}
-
-impl Browser {
-    async fn in_new_shop() -> Self {
-        let manager = SessionManager::builder(MemoryProvider::new(), Codec::default()).build().unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let shop = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, shop::router(manager)).await });
-        let client = Client::builder().cookie_provider(Arc::new(Jar::default())).redirect(Policy::none());
-        Self { client: client.build().unwrap(), shop }
-    }
-
-    async fn get(&self, path: &str) -> Response {
-        self.client.get(format!("{}{path}", self.shop)).send().await.unwrap()
-    }
-
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
-        self.client.post(format!("{}{path}", self.shop)).form(form).send().await.unwrap()
-    }
-
-    /// Fills in a form that is accepted; returns the cookie that was set.
-    async fn fill_in(&self, path: &str, form: &[(&str, &str)]) -> Option<String> {
-        let response = self.post(path, form).await;
-        assert_eq!(response.status(), StatusCode::SEE_OTHER, "{path}");
-        assert_eq!(response.headers()[LOCATION], "/");
-        let cookie = response.headers().get(SET_COOKIE)?.to_str().unwrap();
-        Some(cookie.split_once(';').map_or(cookie, |(pair, _)| pair).to_owned())
-    }
-
-    async fn session(&self) -> Value {
-        self.get("/session").await.json().await.unwrap()
-    }
-
-    /// What somebody sees who has this cookie.
-    async fn session_of(&self, cookie: &str) -> Value {
-        let request = Client::new().get(format!("{}/session", self.shop)).header(COOKIE, cookie);
-        request.send().await.unwrap().json().await.unwrap()
-    }
-}
-
-fn empty() -> Value {
-    json!({ "cart": {}, "theme": "light", "user": null, "visits": 0 })
+async fn browser_in_new_shop() -> Browser {
+    let manager = SessionManager::builder(MemoryProvider::new(), Codec::default()).build().unwrap();
+    Browser::at(&serve(shop::router(manager)).await)
 }
 
 #[tokio::test]
 async fn looking_leaves_nothing_behind() {
-    let browser = Browser::in_new_shop().await;
+    let browser = browser_in_new_shop().await;
     for path in ["/", "/about", "/cart", "/session"] {
         let response = browser.get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        assert!(response.headers().get(SET_COOKIE).is_none(), "{path}");
+        assert!(set_cookie(&response).is_none(), "{path}");
     }
     assert_eq!(browser.session().await, empty());
 }
 
 #[tokio::test]
 async fn shopping() {
-    let browser = Browser::in_new_shop().await;
+    let browser = browser_in_new_shop().await;
     assert_eq!(browser.get("/visits").await.text().await.unwrap(), "1");
     assert_eq!(browser.get("/visits").await.text().await.unwrap(), "2");
     for (sku, qty) in [("apple", "2"), ("pear", "1"), ("apple", "1")] {
@@ -92,7 +45,7 @@ async fn shopping() {
 
 #[tokio::test]
 async fn a_login_changes_the_id_and_a_logout_ends_it() {
-    let browser = Browser::in_new_shop().await;
+    let browser = browser_in_new_shop().await;
     let before = browser.fill_in("/cart", &[("sku", "apple"), ("qty", "1")]).await.unwrap();
     let after = browser.fill_in("/login", &[("name", "Ada")]).await.unwrap();
     assert_ne!(before, after);
@@ -108,7 +61,7 @@ async fn a_login_changes_the_id_and_a_logout_ends_it() {
 
 #[tokio::test]
 async fn nothing_is_lost_when_many_buy_at_once() {
-    let browser = Browser::in_new_shop().await;
+    let browser = browser_in_new_shop().await;
     browser.get("/visits").await;
     let mut requests = JoinSet::new();
     for number in 0..40 {
@@ -124,7 +77,7 @@ async fn nothing_is_lost_when_many_buy_at_once() {
 
 #[tokio::test]
 async fn wrong_forms_change_nothing_and_are_told_what_is_wrong() {
-    let browser = Browser::in_new_shop().await;
+    let browser = browser_in_new_shop().await;
     browser.fill_in("/cart", &[("sku", "apple"), ("qty", "999")]).await;
     let before = browser.session().await;
     let long = "x".repeat(65);
@@ -141,7 +94,7 @@ async fn wrong_forms_change_nothing_and_are_told_what_is_wrong() {
     for (path, form, told) in wrong {
         let response = browser.post(path, form).await;
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path} {form:?}");
-        assert!(response.headers().get(SET_COOKIE).is_none(), "{path} {form:?}");
+        assert!(set_cookie(&response).is_none(), "{path} {form:?}");
         let text = response.text().await.unwrap();
         assert!(text.contains(told), "{path} {form:?}: {text}");
     }

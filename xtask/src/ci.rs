@@ -81,13 +81,19 @@ fn documentation() -> Result<()> {
 
 /// Every published crate without features, and with each of its features alone. (Clippy compiles, too.)
 fn features_alone() -> Result<()> {
+    let mut failed = Vec::new();
     for (package, features) in published()? {
-        clippy(&["--package", &package, "--no-default-features"])?;
-        for feature in features {
-            clippy(&["--package", &package, "--no-default-features", "--features", &feature])?;
+        for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
+            if clippy(&["--package", &package, "--no-default-features", "--features", feature]).is_err() {
+                failed.push(if feature.is_empty() {
+                    format!("{package} without features")
+                } else {
+                    format!("{package} with {feature}")
+                });
+            }
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
 }
 
 /// The crates that are published, with their features.

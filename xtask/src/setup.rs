@@ -82,8 +82,8 @@ fn install(missing: &[&Program]) -> Result<()> {
         (true, true) => apt_install(&debian),
         (true, false) => unpack(&debian),
         (false, _) => Err(format!(
-            "{} must be on the PATH, and this program knows only apt-get and brew to get them. \
-             Install them with your system's package manager.",
+            "{} must be on the PATH, and this program knows only apt-get and brew to get them; \
+             install them with your system's package manager",
             names(missing)
         )
         .into()),

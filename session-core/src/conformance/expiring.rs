@@ -20,11 +20,11 @@ pub(super) async fn every_write_carries_the_expiry(subject: &dyn Subject) -> Out
         scene.batch().replace("r", Some("1"), None),
         Commit { idle_timeout: Some(Some(LIFE)), ..scene.batch() },
         scene.batch(),
-        // A shorter life than before is as good.
         scene.batch().set("a", "3"),
+        // A shorter life than before is as good.
         scene.batch().set("a", "4"),
     ];
-    let lives = [600, 700, 800, 900, 1_000, 1_100, 1_200, 1_300, 90, 2_592_000].map(Duration::from_secs);
+    let lives = [600, 700, 800, 900, 1_000, 1_100, 1_200, 1_300, 2_592_000, 90].map(Duration::from_secs);
     for (write, time_to_live) in writes.into_iter().zip(lives) {
         let write = Commit { time_to_live, ..write };
         let since = Instant::now();

@@ -3,6 +3,7 @@
 //! A failure names the seed. `SESSION_TEST_SEED` runs the same steps again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -81,12 +82,34 @@ impl Random {
     }
 }
 
-#[derive(Debug)]
 enum Step {
     Commit(Box<Commit>),
     Renew(Renewal),
     Destroy(Destruction),
     Retire(Retirement),
+}
+
+impl fmt::Debug for Step {
+    /// With the values, which the provider's own types hide.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(commit) => {
+                write!(f, "{commit:?} with")?;
+                for Change { name, action } in &commit.changes {
+                    match action {
+                        Action::Set(value) => write!(f, " {name} = {value:?};")?,
+                        Action::Remove => write!(f, " no {name};")?,
+                        Action::Increment(delta) => write!(f, " {name} + {delta};")?,
+                        Action::Replace { seen, value } => write!(f, " {name}: {seen:?} -> {value:?};")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Renew(renewal) => fmt::Debug::fmt(renewal, f),
+            Self::Destroy(destruction) => fmt::Debug::fmt(destruction, f),
+            Self::Retire(retirement) => fmt::Debug::fmt(retirement, f),
+        }
+    }
 }
 
 /// A key, who may want it, what was sent to it, and what must be there.
@@ -168,7 +191,7 @@ impl Place {
         let (mut generation, fingerprint) = random.pick(&self.lives);
         let creation = random.percent(if there { 8 } else { 70 }).then(|| Creation {
             fingerprint,
-            created: random.percent(30).then(|| random.next()),
+            created: random.percent(30).then(|| random.next() % (1 << 42)),
             deadline: random.pick(&[Deadline::Never, Deadline::After(LIFE / 2), Deadline::At(1 << 50)]),
         });
         if creation.is_none() {

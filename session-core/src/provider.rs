@@ -44,7 +44,9 @@ pub trait SessionProvider: Send + Sync + 'static {
     /// [`Committed::Done`].
     ///
     /// With [`Commit::creation`], a key that holds nothing is made a session first; nothing is created in place of a
-    /// tombstone ([`Committed::Gone`]) or of another session (an error of kind `ForeignKey`).
+    /// tombstone or past its deadline ([`Committed::Gone`]), or of another session (an error of kind `ForeignKey`). Where
+    /// the session is there already, it is changed like any other; if the batch is [`repeated`](Commit::repeated), the
+    /// session is marked, also when everything had been written before.
     async fn commit(&self, key: &SessionKey, commit: &Commit) -> Result<Committed>;
 
     /// Sets the expiry of a session if it still has this generation. Does not raise the version.
@@ -54,11 +56,14 @@ pub trait SessionProvider: Send + Sync + 'static {
     ///
     /// It leaves nothing, except where a creation was sent twice or may still be under way
     /// ([`Destruction::leave_tombstone`], or the session is marked by [`Commit::repeated`]): there a tombstone stays
-    /// for [`TOMBSTONE_AFTER_REPEATED_CREATION`], so that a late copy of the creation finds it.
+    /// for [`TOMBSTONE_AFTER_REPEATED_CREATION`], so that a late copy of the creation finds it; one that is there
+    /// already stays as long from now. A provider that sends the request again by itself may find nothing the second
+    /// time, and answer [`Destroyed::NothingFound`].
     async fn destroy(&self, key: &SessionKey, destruction: &Destruction) -> Result<Destroyed>;
 
     /// Ends a session in favour of a successor under another key: makes it a tombstone for
-    /// [`TOMBSTONE_AFTER_ROTATION`], if nobody changed it since `version`.
+    /// [`TOMBSTONE_AFTER_ROTATION`] (a marked one: [`TOMBSTONE_AFTER_REPEATED_CREATION`]), if nobody changed it since
+    /// `version`.
     async fn retire(&self, key: &SessionKey, retirement: &Retirement) -> Result<Retired>;
 }
 

@@ -81,7 +81,8 @@ async fn wrong_forms_change_nothing_and_are_told_what_is_wrong() {
     browser.fill_in("/cart", &[("sku", "apple"), ("qty", "999")]).await;
     let before = browser.session().await;
     let long = "x".repeat(65);
-    let wrong: [(&str, &[(&str, &str)], &str); 8] = [
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let wrong: [(&str, Form<'_>, &str); 8] = [
         ("/cart", &[("sku", ""), ("qty", "1")], "(sku)"),
         ("/cart", &[("sku", &long), ("qty", "1")], "(sku)"),
         ("/cart", &[("sku", "apple"), ("qty", "1000")], "(qty)"),

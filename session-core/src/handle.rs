@@ -7,7 +7,7 @@ use tokio::runtime::Handle as Runtime;
 
 use crate::attribute::Author;
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
-use crate::id::SessionId;
+use crate::id::{Fingerprint, SessionId};
 use crate::live::{Live, Phase};
 use crate::observer::ErrorSource;
 use crate::provider::Destroyed;
@@ -290,13 +290,20 @@ impl Handle {
     fn conclude(&self, result: Result<()>) -> Result<()> {
         let Err(error) = result else { return Ok(()) };
         self.note(ErrorSource::Provider, &error);
-        if self.shared.settings.throw_on_error { Err(error) } else { Ok(()) }
+        if self.shared.settings.throw_on_error {
+            return Err(error);
+        }
+        Shared::unheard(self.fingerprint(), &error);
+        Ok(())
     }
 
     pub(crate) fn note(&self, source: ErrorSource, error: &Error) {
-        let session = self.live().lock().ok().and_then(|state| state.fingerprint());
-        self.shared.note(source, session, error);
+        self.shared.note(source, self.fingerprint(), error);
         self.part().last_error = Some(error.clone());
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        self.live().lock().ok()?.fingerprint()
     }
 
     /// The id of the stored session.
@@ -369,13 +376,15 @@ impl Drop for Guard {
             } else {
                 let error = Error::new(ErrorKind::Unavailable, Operation::Commit, text);
                 handle.note(ErrorSource::Accessor, &error);
+                Shared::unheard(handle.fingerprint(), &error);
             }
             return;
         };
         let tasks = handle.shared.tasks.clone();
         runtime.spawn(tasks.track_future(async move {
-            // An error is noted by the handle; there is nobody else to tell.
-            let Closed { .. } = handle.close().await;
+            if let Err(error) = handle.close().await.result {
+                Shared::unheard(handle.fingerprint(), &error);
+            }
         }));
     }
 }

@@ -62,6 +62,7 @@ impl<S: SessionSerializer> SessionManager<S> {
             if self.shared.settings.throw_on_error {
                 Err(error)
             } else {
+                Shared::unheard(id.map(SessionId::fingerprint), &error);
                 Ok(Handle::degraded(&self.shared, route, error))
             }
         })?;

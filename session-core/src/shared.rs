@@ -67,11 +67,16 @@ impl Shared {
         tell(&*self.observer, call);
     }
 
-    /// Notes an error before it goes to its caller, or nowhere.
+    /// Notes an error. Who hears it logs it as what it is worth to him; what nobody hears is [`unheard`](Self::unheard).
     pub(crate) fn note(&self, source: ErrorSource, session: Option<Fingerprint>, error: &Error) {
-        tracing::warn!(session = session.map(tracing::field::display), %error, "session error");
+        tracing::debug!(session = session.map(tracing::field::display), %error, "session error");
         self.observe(|observer| observer.error(source, session, error));
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    /// Logs an error that reaches no caller.
+    pub(crate) fn unheard(session: Option<Fingerprint>, error: &Error) {
+        tracing::warn!(session = session.map(tracing::field::display), %error, "session error that no request was told");
     }
 
     pub(crate) fn last_error(&self) -> Option<Error> {
@@ -125,6 +130,7 @@ impl Shared {
             });
             if let Err(error) = renewed {
                 shared.note(ErrorSource::Provider, session, &error);
+                Self::unheard(session, &error);
             }
         };
         runtime.spawn(self.tasks.track_future(renewal));

@@ -23,6 +23,7 @@ mod expiring;
 mod foreign;
 mod life;
 mod model;
+mod random;
 mod reading;
 mod renewing;
 mod repeating;
@@ -34,6 +35,7 @@ mod subject;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use self::random::{Random, seed, soaked};
 pub use self::report::Report;
 pub use self::subject::{Foreign, Life, NotPossible, Subject, unused_key};
 

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::random::{Random, seed};
 use super::scene::{Attributes, LIFE, SLACK, Scene, attributes, generation, name, writer};
 use super::{Outcome, Subject};
 use crate::error::{ErrorKind, Result};
@@ -29,10 +29,7 @@ const TIME: Duration = Duration::from_secs(40);
 
 /// Thousands of random steps are answered as the contract says, and leave what it says.
 pub(super) async fn random_steps_agree_with_the_model(subject: &dyn Subject) -> Outcome {
-    let seed = match std::env::var("SESSION_TEST_SEED") {
-        Ok(text) => text.parse().expect("SESSION_TEST_SEED is a number"),
-        Err(_) => RandomState::new().hash_one(0),
-    };
+    let seed = seed();
     let started = Instant::now();
     let mut random = Random::new(seed);
     let writers = [writer(), writer(), writer()];
@@ -52,34 +49,6 @@ pub(super) async fn random_steps_agree_with_the_model(subject: &dyn Subject) -> 
         place.compare(writers[random.below(3)], &context).await;
     }
     Ok(())
-}
-
-/// Xorshift: the same numbers for the same seed, everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
 }
 
 enum Step {
@@ -191,7 +160,7 @@ impl Place {
         let (mut generation, fingerprint) = random.pick(&self.lives);
         let creation = random.percent(if there { 8 } else { 70 }).then(|| Creation {
             fingerprint,
-            created: random.percent(30).then(|| random.next() % (1 << 42)),
+            created: random.percent(30).then(|| random.number() % (1 << 42)),
             deadline: random.pick(&[Deadline::Never, Deadline::After(LIFE / 2), Deadline::At(1 << 50)]),
         });
         if creation.is_none() {
@@ -216,7 +185,7 @@ impl Place {
             creation,
             idle_timeout: match random.below(10) {
                 0 => Some(None),
-                1 => Some(Some(Duration::from_millis(1 + random.next() % LONGEST_IDLE_TIMEOUT))),
+                1 => Some(Some(Duration::from_millis(1 + random.number() % LONGEST_IDLE_TIMEOUT))),
                 _ => None,
             },
             time_to_live: random.pick(&[LIFE / 3, LIFE / 2, LIFE]),

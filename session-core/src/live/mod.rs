@@ -9,7 +9,10 @@ mod expiry;
 mod rotation;
 mod rounds;
 mod state;
+mod sync;
 mod table;
+#[cfg(test)]
+mod table_tests;
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

@@ -2,13 +2,12 @@
 //! nobody holds kept for a while within a bound of memory.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry as Place, HashMap, RandomState};
+use std::collections::hash_map::{Entry as Place, HashMap};
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::sync::{Instant, Mutex, MutexGuard, RandomState};
 use crate::key::SessionKey;
 
 /// Where a live session stands in the table: sessions of different stores never meet.
@@ -244,132 +243,32 @@ impl<L: Resident> Shard<L> {
     }
 }
 
+#[cfg(test)]
+impl<L: Resident> Table<L> {
+    /// Stops the whole table, checks that it agrees with itself, and shows every session in it with its holders.
+    pub(crate) fn audit(&self, see: impl FnOnce(&[(Arc<L>, usize)])) {
+        let shards: Vec<_> = self.shards.iter().map(lock).collect();
+        let mut all: Vec<(Arc<L>, usize)> = Vec::new();
+        for (index, shard) in shards.iter().enumerate() {
+            let mut kept = BTreeMap::new();
+            for (key, entry) in &shard.entries {
+                assert_eq!(self.index(key), index, "it stands in the shard of its key");
+                assert!(lock(entry.resident.home()).as_ref() == Some(key), "it knows where it stands");
+                assert_eq!(entry.holders == 0, entry.kept.is_some(), "it is kept if nobody holds it, and only then");
+                assert!(all.iter().all(|(other, _)| !Arc::ptr_eq(other, &entry.resident)), "it stands at one key");
+                kept.extend(entry.kept.map(|(until, stamp, bytes)| ((until, stamp), (key.clone(), bytes))));
+                all.push((Arc::clone(&entry.resident), entry.holders));
+            }
+            let listed = shard.kept.iter().map(|(end, key)| (end, key));
+            assert!(listed.eq(kept.iter().map(|(end, (key, _))| (end, key))), "what is kept is listed by its end");
+            assert_eq!(shard.kept_bytes, kept.values().map(|(_, bytes)| bytes).sum::<usize>());
+            assert!(shard.kept_bytes <= self.keep_bytes, "{} bytes are kept", shard.kept_bytes);
+        }
+        see(&all);
+    }
+}
+
 /// None of the locked steps can leave its data half changed, so a poisoned lock is as good as another.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Thing {
-        home: Mutex<Option<LiveKey>>,
-        bytes: usize,
-    }
-
-    impl Resident for Thing {
-        fn home(&self) -> &Mutex<Option<LiveKey>> {
-            &self.home
-        }
-
-        fn keep(&self, keep_for: Duration) -> Option<(Duration, usize)> {
-            (!keep_for.is_zero()).then_some((keep_for, self.bytes))
-        }
-    }
-
-    fn key(name: &str) -> LiveKey {
-        LiveKey { store: 0, key: SessionKey::new(name.to_owned()).unwrap() }
-    }
-
-    fn thing(bytes: usize) -> Arc<Thing> {
-        Arc::new(Thing { bytes, ..Thing::default() })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_copy_while_held_and_kept_then_dropped() {
-        let table = Table::new(4, Duration::from_secs(120), 1 << 20);
-        let first = table.acquire(key("a"), || thing(10));
-        let second = table.acquire(key("a"), || thing(10));
-        assert!(Arc::ptr_eq(&first, &second));
-        table.release(&first);
-        tokio::time::advance(Duration::from_secs(500)).await;
-        table.sweep();
-        assert_eq!(table.count(), (1, 0), "held ones are never evicted");
-        table.release(&second);
-        assert_eq!(table.count(), (1, 10));
-        tokio::time::advance(Duration::from_secs(119)).await;
-        assert!(Arc::ptr_eq(&first, &table.acquire(key("a"), || thing(10))));
-        table.release(&first);
-        tokio::time::advance(Duration::from_secs(120)).await;
-        table.sweep();
-        assert_eq!(table.count(), (0, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn kept_within_the_bound() {
-        let table = Table::new(1, Duration::from_secs(120), 100);
-        for number in 0..50 {
-            tokio::time::advance(Duration::from_millis(1)).await;
-            let held = table.acquire(key(&number.to_string()), || thing(30));
-            table.release(&held);
-            assert!(table.count().1 <= 100);
-        }
-        assert_eq!(table.count(), (3, 90));
-        let large = table.acquire(key("large"), || thing(101));
-        table.release(&large);
-        assert_eq!(table.count(), (3, 90), "what alone passes the bound is not kept");
-    }
-
-    #[tokio::test]
-    async fn nothing_is_kept_with_a_time_of_zero() {
-        let table = Table::new(2, Duration::ZERO, 100);
-        let held = table.acquire(key("a"), || thing(1));
-        table.release(&held);
-        assert_eq!(table.count(), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn stores_and_keys_never_meet() {
-        let table = Table::new(1, Duration::ZERO, 0);
-        let one = table.acquire(key("a"), || thing(1));
-        let upper = table.acquire(key("A"), || thing(1));
-        let other = table.acquire(LiveKey { store: 1, ..key("a") }, || thing(1));
-        assert!(!Arc::ptr_eq(&one, &upper) && !Arc::ptr_eq(&one, &other));
-    }
-
-    #[tokio::test]
-    async fn moves_with_all_its_holders() {
-        for shards in [1, 64] {
-            let table = Table::new(shards, Duration::ZERO, 0);
-            for round in 0..32 {
-                let (old, new) = (key(&format!("old{round}")), key(&format!("new{round}")));
-                let one = table.acquire(old.clone(), || thing(1));
-                let two = table.acquire(old.clone(), || thing(1));
-                assert!(table.move_to(&one, new.clone()));
-                let three = table.acquire(new, || thing(1));
-                assert!(Arc::ptr_eq(&one, &three));
-                let stranger = table.acquire(old, || thing(1));
-                assert!(!Arc::ptr_eq(&one, &stranger));
-                for held in [one, two, three, stranger] {
-                    table.release(&held);
-                }
-                assert_eq!(table.count(), (0, 0));
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn removed_at_once_and_released_later() {
-        let table = Table::new(1, Duration::from_secs(1), 100);
-        let one = table.acquire(key("a"), || thing(1));
-        table.remove(&one);
-        let two = table.acquire(key("a"), || thing(1));
-        assert!(!Arc::ptr_eq(&one, &two));
-        table.release(&one);
-        assert_eq!(table.count().0, 1, "its release must not touch the new one");
-        assert!(table.detach_if_last(&two));
-        assert_eq!(table.count(), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn detaches_only_the_last_holder() {
-        let table = Table::new(1, Duration::ZERO, 0);
-        let one = table.acquire(key("a"), || thing(1));
-        table.hold(&one);
-        assert!(!table.detach_if_last(&one));
-        table.release(&one);
-        assert!(table.detach_if_last(&one));
-    }
 }

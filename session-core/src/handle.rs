@@ -31,6 +31,8 @@ struct Part {
     last_change: u64,
     /// The client has to be told the id, once there is one.
     announce: bool,
+    /// The id that the client has, as far as this request knows.
+    own: Option<SessionId>,
     /// The client has to forget its id.
     forget: bool,
     destroyed: Option<Destroyed>,
@@ -46,8 +48,10 @@ struct Part {
 
 impl Handle {
     /// A request that found its session.
-    pub(crate) fn found(shared: &Arc<Shared>, route: Route, held: Held) -> Self {
-        Self::with(shared, route, held, false, false, None)
+    pub(crate) fn found(shared: &Arc<Shared>, route: Route, held: Held, id: SessionId) -> Self {
+        let handle = Self::with(shared, route, held, false, false, None);
+        handle.part().own = Some(id);
+        handle
     }
 
     /// A request that has none yet.
@@ -84,6 +88,7 @@ impl Handle {
             doomed: None,
             last_change: 0,
             announce,
+            own: None,
             forget: false,
             destroyed: None,
             is_new,
@@ -270,18 +275,23 @@ impl Handle {
 
     /// What the client is told after a successful commit.
     fn client_id(&self) -> ClientId {
-        let (live, announce, forget, last_change) = {
+        let (live, announce, forget, last_change, own) = {
             let part = self.part();
-            (Arc::clone(&part.held.live), part.announce, part.forget, part.last_change)
+            (Arc::clone(&part.held.live), part.announce, part.forget, part.last_change, part.own)
         };
         let id = match live.lock() {
             Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
             _ => None,
         };
+        let renewed = id.is_some() && !announce && !forget && self.shared.renew_if_due(&live);
         match id {
-            Some(id) if announce => ClientId::Issue(id),
+            Some(id) if announce => {
+                self.part().own = Some(id);
+                ClientId::Issue(id)
+            }
             _ if forget => ClientId::Forget,
-            Some(id) if self.shared.renew_if_due(&live) || last_change > 0 => ClientId::Refresh(id),
+            // Where another request changed the id meanwhile, whoever came with the old one must not learn the new one.
+            Some(id) if own == Some(id) && (renewed || last_change > 0) => ClientId::Refresh(id),
             _ => ClientId::Keep,
         }
     }

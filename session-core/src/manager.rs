@@ -72,7 +72,7 @@ impl<S: SessionSerializer> SessionManager<S> {
     async fn open_at(&self, route: Route, id: Option<&SessionId>) -> Result<Handle, (Route, Error)> {
         let Some(id) = id else { return Ok(Handle::fresh(&self.shared, route)) };
         match self.shared.open(&route, id).await {
-            Ok(Opened::Found(held)) => Ok(Handle::found(&self.shared, route, held)),
+            Ok(Opened::Found(held)) => Ok(Handle::found(&self.shared, route, held, *id)),
             Ok(Opened::Unknown) => Ok(Handle::fresh(&self.shared, route)),
             Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
             Err(error) => Err((route, error)),

@@ -95,8 +95,10 @@ impl Shared {
                 Arc::new(Live::loading(Arc::clone(&route.store), place.clone()))
             });
             let held = Held::new(self, live);
-            held.live.check_id(id)?;
+            held.live.stands_at(&place)?;
             match self.validate(&held.live).await? {
+                // Rotated since it was found: the id that this request came with is dead, or about to be.
+                Validated::Ready if !held.live.stands_at(&place)? => return Ok(Opened::Ended),
                 Validated::Ready => {
                     self.sweep_from_now_on();
                     return Ok(Opened::Found(held));

@@ -25,7 +25,6 @@ pub(crate) use table::{LiveKey, Resident, Table};
 
 pub(crate) use crate::attribute::Slot;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::id::SessionId;
 use crate::route::{Place, Store};
 use rounds::Rounds;
 
@@ -58,19 +57,20 @@ impl Live {
         Self { store, home: Mutex::new(None), state: Mutex::new(state), checks: Rounds::new(), commits: Rounds::new() }
     }
 
-    /// Refuses a request whose id is another one than this session's, although both map to one key.
+    /// Whether it is still the session of the id by whose key it was found, and has not got another id meanwhile.
     ///
     /// # Errors
     ///
-    /// `ForeignKey`: no data is handed out.
-    pub(crate) fn check_id(&self, id: &SessionId) -> Result<()> {
+    /// `ForeignKey` if it is that of another id, although both map to one key: no data is handed out.
+    pub(crate) fn stands_at(&self, wanted: &Place) -> Result<bool> {
         match &self.lock()?.place {
-            Some(place) if place.id != *id => Err(self.store.named(Error::new(
+            Some(place) if place.key == wanted.key && place.id != wanted.id => Err(self.store.named(Error::new(
                 ErrorKind::ForeignKey,
                 Operation::Load,
                 "two ids map to one key; correct the key callback",
             ))),
-            _ => Ok(()),
+            Some(place) => Ok(place.id == wanted.id),
+            None => Ok(true),
         }
     }
 

@@ -265,7 +265,7 @@ impl Handle {
         }
         match live.lock() {
             Ok(mut state) => {
-                let unanswered = state.batch.is_some() || state.is_being_copied();
+                let unanswered = state.batch.is_some() || state.has_copy();
                 state.end();
                 error.with_effect(if unanswered { Effect::PerhapsApplied } else { Effect::NotApplied })
             }

@@ -410,11 +410,9 @@ impl<S: SessionSerializer> Session<S> {
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;
-            let author = self.handle().author;
-            if !state.touched.contains(&author) {
-                state.touched.push(author);
-            }
-            state.changed()
+            let change = state.changed();
+            state.touched.add(self.handle().author, change);
+            change
         };
         self.handle().changed(change);
         Ok(())
@@ -433,8 +431,10 @@ impl<S: SessionSerializer> Session<S> {
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;
+            let change = state.changed();
             state.idle.pending = Some(Some(timeout));
-            state.changed()
+            state.idle.authors.add(self.handle().author, change);
+            change
         };
         self.handle().changed(change);
         Ok(())

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::attribute::Author;
 use crate::key::SessionKey;
 use crate::provider::Commit;
 
@@ -18,8 +17,6 @@ pub(crate) struct Batch {
     pub(crate) covers: u64,
     /// The expiry it asks for is for a session with this idle timeout.
     pub(crate) idle_timeout: Duration,
-    /// Requests that wanted the expiry renewed, which it does too.
-    pub(crate) touched: Vec<Author>,
     /// When it was sent first.
     pub(crate) since: Instant,
     /// How often it was sent.

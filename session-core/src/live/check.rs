@@ -103,8 +103,10 @@ impl Shared {
         }
         let stored = match loaded {
             Loaded::Session(stored) => stored,
-            // Perhaps retired by our own rotation, which finds out as it goes on.
-            Loaded::Absent | Loaded::Tombstone if state.is_being_copied() => return Ok(Some(Validated::Ready)),
+            // Retired by this process, perhaps: the rotation finds out, and ends the copy too if it was not. To whoever
+            // comes with the old id it has ended in any case.
+            Loaded::Absent if state.has_copy() => return Ok(Some(Validated::Absent)),
+            Loaded::Tombstone if state.has_copy() => return Ok(Some(Validated::Ended)),
             Loaded::Absent | Loaded::Tombstone => {
                 let loading = state.phase == Phase::Loading;
                 state.end();

@@ -147,7 +147,7 @@ impl Shared {
         let mut state = live.lock()?;
         // Destroyed or ended meanwhile: nothing of the answer matters any more.
         let Some(batch) = state.batch.take() else { return Ok(Answered::GoOn) };
-        if matches!(state.phase, Phase::Doomed | Phase::Ended) {
+        if state.has_ended() {
             if answer.is_err() {
                 // The destruction leaves a tombstone for a creation that is perhaps still under way.
                 state.batch = Some(batch);
@@ -214,32 +214,24 @@ impl Shared {
 
     /// Renews the expiry for requests that touched the session and changed nothing.
     async fn renew_touched(&self, live: &Arc<Live>) -> Result<()> {
-        let (covers, authors) = {
+        let covers = live.lock()?.changes;
+        if self.renew(live).await? {
             let mut state = live.lock()?;
-            (state.changes, std::mem::take(&mut state.touched))
-        };
-        match self.renew(live).await {
-            Ok(()) => {
-                let mut state = live.lock()?;
-                state.settled = state.settled.max(covers);
-                Ok(())
-            }
-            Err(error) => {
-                live.lock()?.touched.extend(authors);
-                Err(error)
-            }
+            state.touched.acknowledged(covers);
+            state.settled = state.settled.max(covers);
         }
+        Ok(())
     }
 
-    /// Sets the expiry of a stored session anew.
+    /// Sets the expiry of a stored session anew; `true` if the store did.
     ///
     /// # Errors
     ///
     /// Whatever the store answers. That the session is gone is no error here: it ends.
-    pub(crate) async fn renew(&self, live: &Arc<Live>) -> Result<()> {
+    pub(crate) async fn renew(&self, live: &Arc<Live>) -> Result<bool> {
         let (key, renewal, idle_timeout) = {
             let state = live.lock()?;
-            let (Some(place), Some(generation)) = (&state.place, state.generation) else { return Ok(()) };
+            let (Some(place), Some(generation)) = (&state.place, state.generation) else { return Ok(false) };
             let idle_timeout = state.idle.now().unwrap_or(self.settings.idle_timeout);
             let time_to_live = self.settings.time_to_live(idle_timeout);
             (place.key.clone(), Renewal { generation, time_to_live }, idle_timeout)
@@ -247,18 +239,22 @@ impl Shared {
         let renewed = live.store.provider.renew(&key, &renewal).await.map_err(|error| live.store.named(error))?;
         let mut state = live.lock()?;
         if state.generation != Some(renewal.generation) {
-            return Ok(());
+            return Ok(false);
         }
         match renewed {
-            Renewed::Done { remaining } => state.expiry.set(remaining, idle_timeout),
-            Renewed::Gone if state.is_being_copied() => {}
+            Renewed::Done { remaining } => {
+                state.expiry.set(remaining, idle_timeout);
+                Ok(true)
+            }
+            // Retired by this process, perhaps; the rotation finds out.
+            Renewed::Gone if state.has_copy() => Ok(false),
             Renewed::Gone => {
                 state.end();
                 drop(state);
                 self.table.remove(live);
+                Ok(false)
             }
         }
-        Ok(())
     }
 
     /// Destroys what a request doomed, under both keys if it was being rotated.
@@ -431,7 +427,6 @@ impl State {
             purpose,
             covers: self.changes,
             idle_timeout,
-            touched: std::mem::take(&mut self.touched),
             since: Instant::now(),
             sent: 1,
         });
@@ -481,7 +476,8 @@ impl State {
             }
         }
         self.failures = failures;
-        self.idle.acknowledged();
+        self.idle.acknowledged(batch.covers);
+        self.touched.acknowledged(batch.covers);
         self.expiry.set(remaining, batch.idle_timeout);
         self.settled = batch.covers;
         self.recount();
@@ -491,7 +487,6 @@ impl State {
 
     /// The batch was surely not applied: its changes are pending again.
     fn not_applied(&mut self, batch: Batch) {
-        self.touched.extend(batch.touched);
         match (batch.purpose, &mut self.rotation) {
             // What was to be carried is found again by the next retirement; the copy itself is stored.
             (Purpose::Carry, _) => return,
@@ -517,7 +512,7 @@ impl State {
             }
         }
         self.failures = failures;
-        self.back_on_ground(batch);
+        self.back_on_ground();
     }
 
     fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>) {
@@ -530,14 +525,13 @@ impl State {
             slot.reloaded(stored, false, &mut failures);
         }
         self.failures = failures;
-        self.back_on_ground(batch);
+        self.back_on_ground();
     }
 
     /// The batch was refused because of some attributes; the others' changes are pending again.
-    fn back_on_ground(&mut self, batch: &Batch) {
+    fn back_on_ground(&mut self) {
         self.slots.iter_mut().for_each(Slot::not_applied);
         self.idle.not_applied();
-        self.touched.extend(batch.touched.iter().copied());
         self.stale = true;
         self.recount();
     }

@@ -117,6 +117,10 @@ impl Shared {
         // First the table, so that nobody who comes with the old id joins the session any more.
         self.table.move_to(live, to.live_key(&live.store));
         let mut state = live.lock()?;
+        if state.has_ended() {
+            // Destroyed meanwhile, which concerns the copy too.
+            return Ok(());
+        }
         let from = state.fingerprint();
         state.succeeded();
         drop(state);
@@ -128,6 +132,9 @@ impl Shared {
 
     fn carry(&self, live: &Arc<Live>, loaded: Loaded) -> Result<Carry> {
         let mut state = live.lock()?;
+        if state.has_ended() {
+            return Ok(Carry::GoOn);
+        }
         let (generation, to) = match &state.rotation {
             Some(rotation) => match rotation.successor() {
                 Some(generation) => (generation, rotation.to.clone()),
@@ -156,11 +163,6 @@ impl Shared {
 }
 
 impl State {
-    /// A copy under another id may be stored already.
-    pub(crate) fn is_being_copied(&self) -> bool {
-        self.rotation.as_ref().is_some_and(|rotation| rotation.successor().is_some())
-    }
-
     /// A request wants another id.
     pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> u64 {
         match &mut self.rotation {
@@ -169,6 +171,11 @@ impl State {
             None => self.rotation = Some(Rotation { to, authors: vec![author], stage: Stage::Wanted }),
         }
         self.changed()
+    }
+
+    /// Whether a copy under a new id may be stored, and the old key retired by this process.
+    pub(crate) fn has_copy(&self) -> bool {
+        self.rotation.as_ref().is_some_and(|rotation| rotation.successor().is_some())
     }
 
     pub(super) fn take_off_copy(&mut self, shared: &Shared) -> Result<()> {
@@ -279,7 +286,8 @@ impl State {
         }
         self.slots.extend(content.into_iter().flatten().map(|(name, bytes)| Slot::new(name, Some(bytes))));
         self.failures = failures;
-        self.idle.acknowledged();
+        self.idle.acknowledged(covers);
+        self.touched.acknowledged(covers);
         self.expiry.set(remaining, idle_timeout);
         self.settled = self.settled.max(covers);
         self.recount();

@@ -52,8 +52,8 @@ pub(crate) struct State {
     /// The batch on its way, or unanswered: it is sent again unchanged before any other.
     pub(crate) batch: Option<Batch>,
     pub(crate) rotation: Option<Rotation>,
-    /// Requests that want the expiry renewed whether it is due or not.
-    pub(crate) touched: Vec<Author>,
+    /// Requests that want the expiry renewed whether it is due or not, until that is acknowledged.
+    pub(crate) touched: Wanted,
     /// How many changes were made, and how many of them are settled: acknowledged, or failed for good.
     pub(crate) changes: u64,
     pub(crate) settled: u64,
@@ -62,12 +62,39 @@ pub(crate) struct State {
     pub(crate) destroyed: Option<Destroyed>,
 }
 
+/// Requests that want something written which is no attribute, each with the number of its change.
+#[derive(Default)]
+pub(crate) struct Wanted(Vec<(Author, u64)>);
+
+impl Wanted {
+    pub(crate) fn add(&mut self, author: Author, change: u64) {
+        match self.0.iter_mut().find(|(known, _)| *known == author) {
+            Some(entry) => entry.1 = change,
+            None => self.0.push((author, change)),
+        }
+    }
+
+    /// What was wanted up to this change was acknowledged.
+    pub(crate) fn acknowledged(&mut self, covers: u64) {
+        self.0.retain(|(_, change)| *change > covers);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Author> + use<> {
+        std::mem::take(&mut self.0).into_iter().map(|(author, _)| author)
+    }
+}
+
 /// The session's own idle timeout, tracked as attributes are.
 #[derive(Default)]
 pub(crate) struct IdleTimeout {
     pub(crate) known: Option<Duration>,
     pub(crate) flying: Option<Option<Duration>>,
     pub(crate) pending: Option<Option<Duration>>,
+    pub(crate) authors: Wanted,
 }
 
 impl IdleTimeout {
@@ -77,13 +104,17 @@ impl IdleTimeout {
 
     pub(crate) fn take_off(&mut self) -> Option<Option<Duration>> {
         self.flying = self.pending.take().filter(|wanted| *wanted != self.known);
+        if self.flying.is_none() {
+            self.authors = Wanted::default();
+        }
         self.flying
     }
 
-    pub(crate) fn acknowledged(&mut self) {
+    pub(crate) fn acknowledged(&mut self, covers: u64) {
         if let Some(stored) = self.flying.take() {
             self.known = stored;
         }
+        self.authors.acknowledged(covers);
     }
 
     pub(crate) fn not_applied(&mut self) {
@@ -108,7 +139,7 @@ impl State {
             size: 0,
             batch: None,
             rotation: None,
-            touched: Vec::new(),
+            touched: Wanted::default(),
             changes: 0,
             settled: 0,
             failures: Vec::new(),
@@ -118,6 +149,11 @@ impl State {
 
     pub(crate) fn is_stored(&self) -> bool {
         self.phase == Phase::Stored
+    }
+
+    /// A request destroyed it, or the store has it no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Doomed | Phase::Ended)
     }
 
     /// Whether its attributes can be read; one that has ended reads as empty.
@@ -217,7 +253,7 @@ impl State {
         for slot in &mut self.slots {
             slot.give_up(error, &mut failures);
         }
-        let mut others = std::mem::take(&mut self.touched);
+        let mut others: Vec<Author> = self.touched.take().chain(self.idle.authors.take()).collect();
         others.extend(self.rotation.iter_mut().flat_map(|rotation| rotation.authors.drain(..)));
         failures.extend(others.into_iter().map(|author| Failure { author, error: error.clone() }));
         self.failures = failures;

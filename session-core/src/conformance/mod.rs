@@ -21,6 +21,7 @@ mod creating;
 mod destroying;
 mod expiring;
 mod foreign;
+pub mod interleavings;
 mod life;
 mod model;
 mod random;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::random::Random;
+
 /// One of the two ways through a [`FaultProxy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -51,6 +53,15 @@ struct Plan {
     replace: Option<Vec<u8>>,
     delay: Duration,
     drip: Option<Duration>,
+    lottery: Option<Lottery>,
+}
+
+/// Which chunks end their connection.
+#[derive(Debug)]
+struct Lottery {
+    percent: u64,
+    random: Random,
+    cuts: u64,
 }
 
 impl FaultProxy {
@@ -140,6 +151,16 @@ impl FaultProxy {
         self.plan(direction).drip = interval;
     }
 
+    /// From now on, closes the connection instead of passing a chunk on, with this probability for each chunk.
+    pub fn cut_at_random(&self, direction: Direction, percent: u64, seed: u64) {
+        self.plan(direction).lottery = Some(Lottery { percent, random: Random::new(seed), cuts: 0 });
+    }
+
+    /// Ends [`cut_at_random`](Self::cut_at_random); the answer is how many connections that has closed.
+    pub fn stop_cutting(&self, direction: Direction) -> u64 {
+        self.plan(direction).lottery.take().map_or(0, |lottery| lottery.cuts)
+    }
+
     /// Existing connections stay open and pass nothing any more; new ones work.
     pub fn swallow_existing(&self) {
         self.shared.swallowed.store(self.accepted(), Ordering::SeqCst);
@@ -206,6 +227,9 @@ impl Shared {
             let mut chunk = buffer[..length].to_vec();
             let (delay, drip) = {
                 let mut plan = lane.plan();
+                if plan.lottery.as_mut().is_some_and(Lottery::draw) {
+                    return Ok(());
+                }
                 if let Some(other) = plan.replace.take() {
                     chunk = other;
                 }
@@ -230,6 +254,15 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+impl Lottery {
+    /// Whether this chunk ends its connection.
+    fn draw(&mut self) -> bool {
+        let cut = self.random.below(100) < self.percent;
+        self.cuts += u64::from(cut);
+        cut
     }
 }
 

@@ -1,7 +1,12 @@
-//! Real servers for tests: each on its own port and in its own folder, ended when dropped.
+//! Real servers for tests: each on its own port and in its own folder, ended when dropped. And what tests that run for
+//! long or choose at random agree upon.
 
+mod effort;
 mod fault_proxy;
+mod random;
 mod redis_server;
 
+pub use effort::{SOAK_FACTOR, TEST_SEED, soak_factor, test_seed};
 pub use fault_proxy::{Direction, FaultProxy};
+pub use random::Random;
 pub use redis_server::{RedisServer, RedisServerBuilder};

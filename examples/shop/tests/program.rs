@@ -1,59 +1,11 @@
 //! The program itself: its settings, its start, its end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+mod copies;
 
-/// Longer than anything here takes.
-const DEADLINE: Duration = Duration::from_secs(20);
+use std::io::Read as _;
+use std::process::Command;
 
-/// A running shop, killed when dropped.
-struct Shop(Child);
-
-impl Shop {
-    /// Starts it with no settings but these.
-    fn start(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
-        for name in
-            ["PROVIDER", "URL", "SERIALIZER", "KEY_PREFIX", "IDLE_TIMEOUT", "RETRY_TIMEOUT", "MAX_SESSION_BYTES"]
-        {
-            command.env_remove(format!("SESSION_{name}"));
-        }
-        command.env("PORT", "0").envs(settings.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
-    }
-
-    fn first_line(&mut self) -> String {
-        let output = self.0.stdout.take().unwrap();
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            let _ = sender.send(BufReader::new(output).read_line(&mut line).map(|_| line));
-        });
-        receiver.recv_timeout(DEADLINE).expect("it prints a line").unwrap()
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < DEADLINE, "it did not end");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use copies::Shop;
 
 #[test]
 fn a_wrong_setting_is_named() {

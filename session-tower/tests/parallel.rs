@@ -3,6 +3,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -168,6 +169,36 @@ async fn logout_and_login_again_among_requests_in_flight() {
         request.await.unwrap().assert_no_cookie();
     }
     send(&first, "/read", &[&new]).await.assert(200, "ann");
+}
+
+/// No request is held up while the handler of another one of its session runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_pass_one_whose_handler_takes_its_time() {
+    for same_process in [true, false] {
+        let (store, place) = (Store::new(), Park::new());
+        let (first, second) = processes(&store, &place, same_process);
+        let cookie = send(&first, "/login", NO_COOKIES).await.cookie();
+        let in_flight = park(&first, &place, &cookie).await;
+
+        let parked_counts = PARALLEL as i64 / 2;
+        // In the same process they see what the parked ones have changed and not written yet.
+        let seen = if same_process { parked_counts } else { 0 };
+        for n in 1..=PARALLEL as i64 {
+            let passing = async {
+                send(&second, "/count", &[&cookie]).await.assert(200, &(seen + n).to_string());
+                send(&second, "/read", &[&cookie]).await.assert(200, "ann");
+            };
+            tokio::time::timeout(Duration::from_secs(10), passing).await.expect("they need not wait");
+        }
+        assert!(in_flight.iter().all(|request| !request.is_finished()), "the others are still parked");
+
+        place.open.send_replace(true);
+        for request in in_flight {
+            assert_eq!(request.await.unwrap().status, 200);
+        }
+        let visits: i64 = stored(&store, &id_of(&cookie), "visits").await.unwrap();
+        assert_eq!(visits, parked_counts + PARALLEL as i64);
+    }
 }
 
 /// All at once, as it happens to come out.

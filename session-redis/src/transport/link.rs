@@ -90,7 +90,10 @@ impl<C: Connect> Call<'_, C> {
             let commands = commands(self.unanswered);
             let sent = Instant::now();
             match timeout_at(self.deadline, established.connection.request(&commands)).await {
-                Ok(Ok(replies)) => return Ok(replies),
+                Ok(Ok(replies)) => {
+                    established.has_answered();
+                    return Ok(replies);
+                }
                 Ok(Err(Lost { sent })) => {
                     self.distrust();
                     self.unanswered |= sent;

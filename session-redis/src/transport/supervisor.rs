@@ -1,6 +1,6 @@
 //! Keeps one connection open.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_WHEN_WANTED: Duration = Duration::from_millis(250);
 
 /// A connection that lived shorter than this counts as a failed attempt, so that a server which closes every connection
-/// is not hammered.
+/// is not hammered; unless it had answered a request before it was lost.
 const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Keeps one connection open: connects when it is first asked for, again when it is lost, and never twice at the same
@@ -73,6 +73,14 @@ pub struct Established<T> {
     pub epoch: u64,
     /// The connection.
     pub connection: T,
+    answered: Arc<AtomicBool>,
+}
+
+impl<T> Established<T> {
+    /// To be told when a request was answered: should the connection be lost, it is replaced at once.
+    pub fn has_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
 }
 
 impl<C: Connect> Supervisor<C> {
@@ -195,9 +203,8 @@ impl<C: Connect> Supervision<C> {
             match attempt {
                 Ok((connection, driver)) => {
                     tracing::debug!("connected to the session store");
-                    let opened = Instant::now();
-                    self.hold(connection, driver).await;
-                    failures_in_a_row = if opened.elapsed() < PROVEN_AFTER { failures_in_a_row + 1 } else { 0 };
+                    let proven = self.hold(connection, driver).await;
+                    failures_in_a_row = if proven { 0 } else { failures_in_a_row + 1 };
                 }
                 Err(error) => {
                     failures_in_a_row += 1;
@@ -215,26 +222,31 @@ impl<C: Connect> Supervision<C> {
         }
     }
 
-    /// Publishes a connection and drives it until it is lost or condemned.
-    async fn hold(&self, connection: C::Connection, mut driver: super::Driver) {
+    /// Publishes a connection and drives it until it is lost or condemned; `true` if it was good for something.
+    async fn hold(&self, connection: C::Connection, mut driver: super::Driver) -> bool {
+        let opened = Instant::now();
         let epoch = self.epochs.fetch_add(1, Ordering::SeqCst) + 1;
-        self.publish.send_modify(|state| state.current = Some(Established { epoch, connection }));
-        loop {
+        let answered = Arc::<AtomicBool>::default();
+        let established = Established { epoch, connection, answered: answered.clone() };
+        self.publish.send_modify(|state| state.current = Some(established));
+        let was_good = loop {
             tokio::select! {
                 biased;
                 () = &mut driver => {
                     tracing::debug!("the connection to the session store was closed");
-                    break;
+                    break answered.load(Ordering::Relaxed);
                 }
                 () = self.signals.condemned.notified() => {
                     if self.signals.condemned_epoch.load(Ordering::SeqCst) >= epoch {
                         tracing::warn!("a connection to the session store is no longer trusted and was dropped");
-                        break;
+                        // What it answered may have been that it is of no use.
+                        break false;
                     }
                 }
             }
-        }
+        };
         self.publish.send_modify(|state| state.current = None);
+        was_good || opened.elapsed() >= PROVEN_AFTER
     }
 
     async fn pause(&self, failures_in_a_row: u32, only_when_wanted: bool) {
@@ -260,7 +272,6 @@ impl<C: Connect> Supervision<C> {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
 
     use tokio::time::sleep;
 
@@ -437,6 +448,27 @@ mod tests {
             sleep(Duration::from_millis(10)).await;
         }
         assert!(fake.attempts() - attempts < 60, "{}", fake.attempts() - attempts);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_of_use_is_replaced_at_once() {
+        let fake = Fake::default();
+        let supervisor = fake.supervisor();
+        let start = Instant::now();
+        for epoch in 1..=100 {
+            let established = supervisor.connection(epoch - 1, soon()).await.unwrap();
+            assert_eq!(established.epoch, epoch);
+            established.has_answered();
+            fake.0.lost.notify_one();
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Not if what it answered was the reason to drop it.
+        for epoch in 101..=110 {
+            let established = supervisor.connection(epoch - 1, soon()).await.unwrap();
+            established.has_answered();
+            supervisor.condemn(epoch);
+        }
+        assert!(start.elapsed() > Duration::from_secs(1), "{:?}", start.elapsed());
     }
 
     #[test]

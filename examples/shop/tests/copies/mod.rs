@@ -1,7 +1,6 @@
 //! Shops as processes of their own, and visitors who go to several of them.
 
-// Each test program uses another part of it.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test has this as a module of its own, and none uses all of it")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::env;

@@ -1,4 +1,5 @@
-//! Parallel requests around a login or a logout: none of them may disturb the cookie of the one.
+//! Parallel requests of one session: none waits for another's handler, and around a login or a logout none disturbs the
+//! cookie of the one.
 
 mod common;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use common::{NO_COOKIES, Reply, Store, id_of, manager, send, stored, until};
+use common::{Call, NO_COOKIES, Reply, Store, id_of, manager, send, stored, until};
 use session_tower::{Session, SessionLayer, SessionRejection};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -199,6 +200,26 @@ async fn requests_pass_one_whose_handler_takes_its_time() {
         let visits: i64 = stored(&store, &id_of(&cookie), "visits").await.unwrap();
         assert_eq!(visits, parked_counts + PARALLEL as i64);
     }
+}
+
+/// What a validation finds newer may be what this process has just written: then nothing is loaded again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_under_way_makes_nobody_load_again() {
+    let (store, place) = (Store::new(), Park::new());
+    let app = app(&store, &place);
+    let cookie = send(&app, "/count", NO_COOKIES).await.cookie();
+    send(&app, "/read", &[&cookie]).await.assert(200, "nobody");
+
+    store.acknowledge(false);
+    let counting = start(&app, "/count", &cookie);
+    until("the commit is done", async || stored::<i64>(&store, &id_of(&cookie), "visits").await == Some(2)).await;
+    store.take_calls();
+    let reading = start(&app, "/read", &cookie);
+    until("the reading one has asked", async || store.has_seen(Call::Check)).await;
+    store.acknowledge(true);
+    counting.await.unwrap().assert(200, "2");
+    reading.await.unwrap().assert(200, "nobody");
+    assert_eq!(store.take_calls(), [Call::Check]);
 }
 
 /// All at once, as it happens to come out.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::batch::Purpose;
 use super::state::State;
 use super::{Live, Phase};
 use crate::error::{Error, ErrorKind, Operation, Result};
@@ -67,8 +68,20 @@ impl Shared {
         let Some(asked) = asked else { return self.repeat_destruction(live).await };
         if !asked.load {
             let checked = live.store.provider.check(&asked.key).await.map_err(|error| live.store.named(error))?;
-            if live.lock()?.agrees(&asked, checked) {
-                return Ok(Validated::Ready);
+            let perhaps_own = {
+                let mut state = live.lock()?;
+                if state.agrees(&asked, checked) {
+                    return Ok(Validated::Ready);
+                }
+                state.is_one_behind(checked)
+            };
+            if perhaps_own {
+                // What is newer there may be the batch on its way, whose answer tells. Without it a busy session would
+                // be loaded again and again for what this process has written itself.
+                live.flight.is_over(live.operation_timeout()).await;
+                if live.lock()?.agrees(&asked, checked) {
+                    return Ok(Validated::Ready);
+                }
             }
         }
         self.load(live).await
@@ -173,6 +186,13 @@ impl State {
         }
         // Older than known: sent before our own commit, which was acknowledged meanwhile.
         asked.version <= version && version < self.version
+    }
+
+    /// Whether the store is ahead by what one batch makes, and one is on its way.
+    fn is_one_behind(&self, checked: Checked) -> bool {
+        let Checked::Present { generation, version, .. } = checked else { return false };
+        let sent = self.batch.as_ref().is_some_and(|batch| batch.purpose == Purpose::Change);
+        sent && self.generation == Some(generation) && version == self.version + 1
     }
 
     /// Takes over a loaded session; the answer is its size.

@@ -108,9 +108,12 @@ impl Shared {
                     if enter {
                         self.enter(live)?;
                     }
+                    let under_way = live.flight.start();
                     let answer = live.store.provider.commit(&key, &commit).await;
                     let answer = answer.map_err(|error| live.store.named(error));
-                    if let Answered::Conflict = self.answered(live, answer, patience.is_over())? {
+                    let answered = self.answered(live, answer, patience.is_over())?;
+                    drop(under_way);
+                    if let Answered::Conflict = answered {
                         patience.pause(commit.sequence).await;
                     }
                 }

@@ -6,6 +6,7 @@ mod batch;
 mod check;
 mod commit;
 mod expiry;
+mod flight;
 mod rotation;
 mod rounds;
 mod state;
@@ -26,6 +27,7 @@ pub(crate) use table::{LiveKey, Resident, Table};
 pub(crate) use crate::attribute::Slot;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::route::{Place, Store};
+use flight::Flight;
 use rounds::Rounds;
 
 /// One session of this process.
@@ -35,6 +37,7 @@ pub(crate) struct Live {
     state: Mutex<State>,
     checks: Rounds<Validated>,
     commits: Rounds<()>,
+    flight: Flight,
 }
 
 impl Live {
@@ -54,7 +57,14 @@ impl Live {
     }
 
     fn with_state(store: Arc<Store>, state: State) -> Self {
-        Self { store, home: Mutex::new(None), state: Mutex::new(state), checks: Rounds::new(), commits: Rounds::new() }
+        Self {
+            store,
+            home: Mutex::new(None),
+            state: Mutex::new(state),
+            checks: Rounds::new(),
+            commits: Rounds::new(),
+            flight: Flight::default(),
+        }
     }
 
     /// Whether it is still the session of the id by whose key it was found, and has not got another id meanwhile.

@@ -4,6 +4,7 @@ mod ci;
 mod demo;
 mod project;
 mod setup;
+mod soak;
 mod step;
 mod test;
 mod visit;
@@ -30,6 +31,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the long tests for long, and writes the results to target/soak.
+    Soak(soak::Options),
     /// Everything that has to pass: tests, format, clippy, documentation, each feature alone, dependencies.
     Ci,
 }
@@ -50,6 +53,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup => setup::run()?,
         Task::Demo(options) => return demo::run(&options),
         Task::Test { arguments } => test::run(&arguments)?,
+        Task::Soak(options) => soak::run(&options)?,
         Task::Ci => ci::run()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,208 @@
+//! `cargo xtask soak`: the long tests, for long.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::step::{Result, output, step};
+use crate::{project, setup};
+
+/// The tests that take [`test_support::soak_factor`] as a measure: the crate's folder, and the name of the test program.
+const LONG: [(&str, &str); 6] = [
+    ("session-redis", "crowd"),
+    ("session-redis", "kept_copies"),
+    ("examples/shop", "processes"),
+    ("examples/shop", "cut_replies"),
+    ("examples/shop", "kills"),
+    ("examples/shop", "busy_counters"),
+];
+
+/// How often it is told that a test is still running.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// So many times as long as in `cargo xtask test`.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    factor: u32,
+    /// For what is chosen at random; another one in each soak unless given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only the tests whose name (`folder/program::test`) contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// One test of a test program.
+struct Test {
+    folder: PathBuf,
+    executable: PathBuf,
+    /// Its name within the program.
+    name: String,
+    /// Its name among all.
+    title: String,
+}
+
+/// Runs every long test, also after one failed, and fails if any did. What they print, their outcomes and durations are
+/// written to `target/soak`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::run()?;
+    let programs = step("building the tests", programs)?;
+    let mut tests = Vec::new();
+    for (folder, executable, title) in programs {
+        for name in list(&executable)? {
+            let title = format!("{title}::{name}");
+            tests.push(Test { folder: folder.clone(), executable: executable.clone(), name, title });
+        }
+    }
+    tests.retain(|test| options.only.as_ref().is_none_or(|only| test.title.contains(only.as_str())));
+    if tests.is_empty() {
+        return Err("there is no such test".into());
+    }
+
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let seed = options.seed.unwrap_or_else(some_seed);
+    let folder = project::target().join("soak");
+    fs::create_dir_all(&folder)?;
+    // Colons are not for file names everywhere.
+    let path = folder.join(format!("{}.txt", now.replace(':', "-")));
+    let mut results = File::create_new(&path)?;
+    let header = header(&now, options.factor, seed);
+    results.write_all(header.as_bytes())?;
+    println!("\n{header}results: {}\n", path.display());
+
+    let start = Instant::now();
+    let mut summary = String::from("\nsummary\n");
+    let mut failed = Vec::new();
+    for (number, test) in (1..).zip(&tests) {
+        println!("[{number}/{}] {}", tests.len(), test.title);
+        writeln!(results, "\n--- {}", test.title)?;
+        let begin = Instant::now();
+        let status = test.run(options.factor, seed, &results)?;
+        let outcome = if status.success() { "ok".to_owned() } else { format!("FAILED ({status})") };
+        let told = format!("{outcome} after {:.1} s", begin.elapsed().as_secs_f64());
+        writeln!(results, "--- {told}")?;
+        writeln!(summary, "{}: {told}", test.title)?;
+        println!("    {told}; {:.0} s in all", start.elapsed().as_secs_f64());
+        if !status.success() {
+            failed.push(test.title.as_str());
+        }
+    }
+    writeln!(summary, "all: {} of {} failed, {:.1} s", failed.len(), tests.len(), start.elapsed().as_secs_f64())?;
+    results.write_all(summary.as_bytes())?;
+    println!("{summary}\nresults: {}", path.display());
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
+}
+
+impl Test {
+    fn run(&self, factor: u32, seed: u64, results: &File) -> Result<ExitStatus> {
+        let mut child = Command::new(&self.executable)
+            .args(["--exact", &self.name, "--nocapture"])
+            // As cargo does it.
+            .current_dir(&self.folder)
+            .env(test_support::SOAK_FACTOR, factor.to_string())
+            .env(test_support::TEST_SEED, seed.to_string())
+            .stdin(Stdio::null())
+            .stdout(results.try_clone()?)
+            .stderr(results.try_clone()?)
+            .spawn()?;
+        let begin = Instant::now();
+        let mut told = begin;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if told.elapsed() >= SIGN_OF_LIFE {
+                told = Instant::now();
+                println!("    still running after {:.0} s", begin.elapsed().as_secs_f64());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The long test programs, built as `cargo xtask test` builds them: the crate's folder, the executable, a title.
+fn programs() -> Result<Vec<(PathBuf, PathBuf, String)>> {
+    let mut build = project::cargo();
+    build.args(["test", "--workspace", "--all-features", "--tests", "--no-run"]);
+    build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let messages = output(&mut build)?;
+    let built: Vec<Value> = messages.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    LONG.iter()
+        .map(|(folder, program)| {
+            let manifest = project::root().join(folder).join("Cargo.toml");
+            let executable = built
+                .iter()
+                .filter(|message| {
+                    let target = &message["target"];
+                    target["kind"][0] == "test" && target["name"] == *program
+                })
+                .find(|message| message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest))
+                .and_then(|message| message["executable"].as_str())
+                .ok_or_else(|| format!("{folder} has no test program {program}"))?;
+            Ok((project::root().join(folder), PathBuf::from(executable), format!("{folder}/{program}")))
+        })
+        .collect()
+}
+
+/// The names of a program's tests.
+fn list(executable: &Path) -> Result<Vec<String>> {
+    let listed = output(Command::new(executable).args(["--list", "--format", "terse"]))?;
+    Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+fn header(now: &str, factor: u32, seed: u64) -> String {
+    let told = |command: &mut Command| output(command).map_or("unknown".to_owned(), |text| text.trim_end().to_owned());
+    let git = |arguments: &[&str]| output(Command::new("git").args(arguments).current_dir(project::root())).ok();
+    let revision = git(&["rev-parse", "HEAD"]).map_or("none".to_owned(), |revision| {
+        let changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+        format!("{}{}", revision.trim_end(), if changed { ", with changes" } else { "" })
+    });
+    format!(
+        "date: {now}\nversion: {}\nrevision: {revision}\nrustc: {}\nredis-server: {}\ncores: {}\nfactor: {factor}\n\
+         seed: {seed}\n",
+        env!("CARGO_PKG_VERSION"),
+        told(Command::new("rustc").arg("--version")),
+        told(Command::new("redis-server").arg("--version")),
+        thread::available_parallelism().map_or(1, usize::from),
+    )
+}
+
+/// Another one at each call, as far as the clock can tell.
+fn some_seed() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_long_test_exists() {
+        for (folder, program) in LONG {
+            let source = project::root().join(folder).join("tests").join(format!("{program}.rs"));
+            assert!(source.is_file(), "{}", source.display());
+        }
+    }
+
+    #[test]
+    fn no_test_that_takes_the_factor_is_forgotten() {
+        let folders = ["session-core", "session-redis", "session-serde", "session-tower", "examples/shop"];
+        for (folder, tests) in folders.map(|folder| (folder, project::root().join(folder).join("tests"))) {
+            let Ok(tests) = fs::read_dir(tests) else { continue };
+            for path in tests.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+                let text = fs::read_to_string(&path).unwrap();
+                let program = path.file_stem().unwrap().to_str().unwrap();
+                if text.contains("soak_factor") || text.contains(test_support::SOAK_FACTOR) {
+                    assert!(LONG.contains(&(folder, program)), "{}", path.display());
+                }
+            }
+        }
+    }
+}

@@ -259,7 +259,7 @@ impl<L: Resident> Table<L> {
                 kept.extend(entry.kept.map(|(until, stamp, bytes)| ((until, stamp), (key.clone(), bytes))));
                 all.push((Arc::clone(&entry.resident), entry.holders));
             }
-            let listed = shard.kept.iter().map(|(end, key)| (end, key));
+            let listed = shard.kept.iter();
             assert!(listed.eq(kept.iter().map(|(end, (key, _))| (end, key))), "what is kept is listed by its end");
             assert_eq!(shard.kept_bytes, kept.values().map(|(_, bytes)| bytes).sum::<usize>());
             assert!(shard.kept_bytes <= self.keep_bytes, "{} bytes are kept", shard.kept_bytes);

@@ -201,6 +201,12 @@ impl Shared {
                 state.rotation = state.rotation.take().filter(|_| matches!(batch.purpose, Purpose::Change));
                 state.give_up_all(&error.with_effect(effect));
                 state.recount();
+                if batch.purpose == Purpose::Create {
+                    // It may stand in the way of whoever has this key; another attempt takes another id.
+                    state.place = None;
+                    drop(state);
+                    self.table.remove(live);
+                }
                 Ok(Answered::GoOn)
             }
             Err(error) if error.effect() == Effect::NotApplied && batch.sent == 1 => {

@@ -41,6 +41,8 @@ struct Part {
     closed: bool,
     /// A final commit failed: what is not stored is not sent any more for this request.
     given_up: bool,
+    /// It was the last holder then, and the live copy is gone though the session may not be.
+    let_go: bool,
     /// Why the session could not be read.
     degraded: Option<Error>,
     last_error: Option<Error>,
@@ -94,6 +96,7 @@ impl Handle {
             is_new,
             closed: false,
             given_up: false,
+            let_go: false,
             last_error: degraded.clone(),
             degraded,
         };
@@ -147,9 +150,16 @@ impl Handle {
     }
 
     pub(crate) fn destroy(&self) -> Result<()> {
-        if let Some(error) = &self.part().degraded {
-            let text = "the session could not be read, so it cannot be destroyed; try again";
-            return Err(Error::new(error.kind(), Operation::Destroy, text));
+        {
+            let part = self.part();
+            if let Some(error) = &part.degraded {
+                let text = "the session could not be read, so it cannot be destroyed; try again";
+                return Err(Error::new(error.kind(), Operation::Destroy, text));
+            }
+            if part.let_go {
+                let text = "the request's last commit failed, and it has let go of the session; open it again";
+                return Err(Error::new(ErrorKind::Unavailable, Operation::Destroy, text));
+            }
         }
         let live = self.live();
         let doomed = {
@@ -263,6 +273,7 @@ impl Handle {
         if !self.shared.table.detach_if_last(&live) {
             return error.with_effect(Effect::PerhapsApplied);
         }
+        self.part().let_go = true;
         match live.lock() {
             Ok(mut state) => {
                 let unanswered = state.batch.is_some() || state.has_copy();

@@ -84,7 +84,11 @@ impl Shared {
                 }
             }
         }
-        self.load(live).await
+        match self.load(live).await? {
+            // Nobody may take it for dead before the store has acknowledged that it is.
+            Validated::Ended if live.lock()?.phase == Phase::Doomed => self.repeat_destruction(live).await,
+            validated => Ok(validated),
+        }
     }
 
     /// Loads the session, again if it is loaded already, with what is pending carried over.

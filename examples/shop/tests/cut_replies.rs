@@ -21,67 +21,102 @@ const AT_ONCE: usize = 64;
 
 const SESSIONS: u64 = 8;
 
-const VISITS: u64 = 600;
+const REQUESTS: u64 = 600;
 
-/// What became of the visits of one session.
+/// One kind of request of one session, each of which adds 1 to something.
 #[derive(Default)]
 struct Tally {
-    counted: AtomicU64,
+    acknowledged: AtomicU64,
     unavailable: AtomicU64,
 }
 
+impl Tally {
+    fn count(&self, status: StatusCode) {
+        match status {
+            StatusCode::OK | StatusCode::SEE_OTHER => &self.acknowledged,
+            StatusCode::SERVICE_UNAVAILABLE => &self.unavailable,
+            other => panic!("{other}"),
+        }
+        .fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A request that was answered 503 may have been done or not.
+    fn assert_stored(&self, what: &str, stored: u64) {
+        let (acknowledged, perhaps) =
+            (self.acknowledged.load(Ordering::SeqCst), self.unavailable.load(Ordering::SeqCst));
+        assert!(
+            (acknowledged..=acknowledged + perhaps).contains(&stored),
+            "{stored} {what} are stored, {acknowledged} were acknowledged and {perhaps} answered 503"
+        );
+    }
+}
+
+/// Somebody who visits the shop (an `increment`) and buys pears (an `update`).
+struct Customer {
+    visitor: Visitor,
+    visits: Tally,
+    pears: Tally,
+}
+
+impl Customer {
+    async fn visit(&self, shop: &str) {
+        let answer = self.visitor.get(shop, "/visits").send().await.unwrap();
+        self.visits.count(answer.status());
+    }
+
+    async fn buy(&self, shop: &str) {
+        let answer = self.visitor.post(shop, "/cart", &[("sku", "pear"), ("qty", "1")]).send().await.unwrap();
+        self.pears.count(answer.status());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visits_are_counted_once_though_replies_are_lost() {
-    let seed = test_seed();
-    let mut random = Random::new(seed);
+async fn everything_is_done_once_though_replies_are_lost() {
+    let mut random = Random::new(test_seed());
     let redis = RedisServer::spawn().unwrap();
     let proxy = FaultProxy::start(redis.address()).unwrap();
     let mut shops = Shops::open(SHOPS, &proxy.url(), &[("SESSION_RETRY_TIMEOUT", "5s")]);
+    for _ in 0..soak_factor() {
+        one_hour(&proxy, &shops, &mut random).await;
+    }
+    shops.assert_running();
+}
+
+async fn one_hour(proxy: &FaultProxy, shops: &Shops, random: &mut Random) {
     let client = client();
-    let mut visitors = Vec::new();
+    let mut customers = Vec::new();
     for _ in 0..SESSIONS {
         let visitor = Visitor::new(&client, &shops.addresses[0]).await;
-        visitors.push((visitor, Arc::new(Tally { counted: AtomicU64::new(1), ..Tally::default() })));
+        let visits = Tally { acknowledged: AtomicU64::new(1), ..Tally::default() };
+        customers.push(Arc::new(Customer { visitor, visits, pears: Tally::default() }));
     }
 
     proxy.cut_at_random(Direction::ToClient, LOST, random.number());
     let start = Instant::now();
-    // Every other request is of the first session, so that there are many of one and some of several.
-    let work: Vec<_> = (0..VISITS * soak_factor() as u64)
+    let work: Vec<_> = (0..REQUESTS)
         .map(|number| {
-            let (visitor, tally) = &visitors[if number % 2 == 0 { 0 } else { random.below(SESSIONS) as usize }];
-            (visitor.clone(), Arc::clone(tally), shops.addresses[random.below(SHOPS as u64) as usize].clone())
+            // Half of them are of the first session, so that there are many of one and some of several.
+            let customer = if random.below(2) == 0 { 0 } else { usize::try_from(random.below(SESSIONS)).unwrap() };
+            let shop = &shops.addresses[usize::try_from(random.below(SHOPS as u64)).unwrap()];
+            (number % 3 == 0, Arc::clone(&customers[customer]), shop.clone())
         })
         .collect();
-    let requests = work.len() as u64;
-    side_by_side(AT_ONCE, work, |(visitor, tally, shop)| visit(visitor, tally, shop)).await;
+    side_by_side(AT_ONCE, work, |(buys, customer, shop)| async move {
+        if buys { customer.buy(&shop).await } else { customer.visit(&shop).await }
+    })
+    .await;
     let (took, cuts) = (start.elapsed(), proxy.stop_cutting(Direction::ToClient));
-    shops.assert_running();
 
-    let sum = |count: fn(&Tally) -> &AtomicU64| -> u64 {
-        visitors.iter().map(|(_, tally)| count(tally).load(Ordering::SeqCst)).sum()
-    };
-    let unavailable = sum(|tally| &tally.unavailable);
-    println!("{requests} visits in {took:.1?}, {cuts} replies lost, {unavailable} answered 503");
-    for (visitor, tally) in &visitors {
-        let (counted, perhaps) = (tally.counted.load(Ordering::SeqCst), tally.unavailable.load(Ordering::SeqCst));
+    let tallies = customers.iter().flat_map(|customer| [&customer.visits, &customer.pears]);
+    let unavailable: u64 = tallies.map(|tally| tally.unavailable.load(Ordering::SeqCst)).sum();
+    println!("{REQUESTS} requests in {took:.1?}, {cuts} replies lost, {unavailable} answered 503");
+    for customer in &customers {
         for shop in &shops.addresses {
-            let visits = visitor.contents(shop).await.visits;
-            assert!(
-                (counted..=counted + perhaps).contains(&visits),
-                "{visits} visits are stored, {counted} were acknowledged and {perhaps} answered 503"
-            );
+            let contents = customer.visitor.contents(shop).await;
+            customer.visits.assert_stored("visits", contents.visits);
+            customer.pears.assert_stored("pears", contents.cart.get("pear").copied().unwrap_or_default().into());
         }
     }
-    assert!(cuts > requests / 10, "only {cuts} replies were lost");
-    assert!(unavailable * 100 <= requests, "{unavailable} of {requests} were answered 503");
-}
-
-async fn visit(visitor: Visitor, tally: Arc<Tally>, shop: String) {
-    let answer = visitor.get(&shop, "/visits").send().await.unwrap();
-    match answer.status() {
-        StatusCode::OK => tally.counted.fetch_add(1, Ordering::SeqCst),
-        StatusCode::SERVICE_UNAVAILABLE => tally.unavailable.fetch_add(1, Ordering::SeqCst),
-        other => panic!("{other}: {}", answer.text().await.unwrap()),
-    };
+    assert!(cuts > REQUESTS / 10, "only {cuts} replies were lost");
+    assert!(unavailable * 100 <= REQUESTS, "{unavailable} of {REQUESTS} were answered 503");
 }

@@ -43,6 +43,7 @@ pub struct Path {
     calls: Mutex<Vec<Call>>,
     commits: Mutex<Vec<Commit>>,
     keys: Mutex<HashSet<SessionKey>>,
+    renewals: AtomicUsize,
     yields: AtomicUsize,
     failing: Mutex<Option<(Call, Side, ErrorKind)>>,
     stops: Mutex<Vec<(Call, Side, Arc<Stop>)>>,
@@ -63,6 +64,7 @@ impl Path {
             calls: Mutex::default(),
             commits: Mutex::default(),
             keys: Mutex::default(),
+            renewals: AtomicUsize::new(0),
             yields: AtomicUsize::new(0),
             failing: Mutex::default(),
             stops: Mutex::default(),
@@ -107,6 +109,11 @@ impl Path {
             changes
         };
         self.take_commits().into_iter().map(written).collect()
+    }
+
+    /// How often the expiry was really renewed.
+    pub fn renewals(&self) -> usize {
+        self.renewals.load(Ordering::SeqCst)
     }
 
     /// How often every call gives way before it does anything, and again before it answers.
@@ -229,7 +236,12 @@ impl SessionProvider for Path {
     }
 
     async fn renew(&self, key: &SessionKey, renewal: &Renewal) -> Result<Renewed> {
-        self.call(Call::Renew, self.memory.renew(key, renewal)).await
+        let renew = async {
+            let renewed = self.memory.renew(key, renewal).await;
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            renewed
+        };
+        self.call(Call::Renew, renew).await
     }
 
     async fn destroy(&self, key: &SessionKey, destruction: &Destruction) -> Result<Destroyed> {

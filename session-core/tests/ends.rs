@@ -335,3 +335,29 @@ async fn nothing_is_opened_by_an_id_that_was_changed_meanwhile() {
         assert_eq!(opened.close().await.client, ClientId::Keep);
     }
 }
+
+/// A logout must not seem done to another request before the store has acknowledged it.
+#[tokio::test]
+async fn an_open_waits_for_the_destruction_that_it_meets() {
+    let path = Path::new();
+    let here = manager(&path);
+    let (session, id) = create(&here).await;
+    let (check, destroy) = (path.stop(Call::Check, Side::Before), path.stop(Call::Destroy, Side::Before));
+    let opening = {
+        let here = here.clone();
+        tokio::spawn(async move { open(&here, &id).await })
+    };
+    check.reached().await;
+    session.destroy().unwrap();
+    let closing = tokio::spawn(async move { session.close().await });
+    destroy.reached().await;
+    check.go_on();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!opening.is_finished());
+    destroy.go_on();
+    assert_shows_nothing(&opening.await.unwrap());
+    assert_eq!(path.memory.len(), 0);
+    closing.await.unwrap().result.unwrap();
+}

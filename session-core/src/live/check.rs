@@ -84,11 +84,12 @@ impl Shared {
                 }
             }
         }
-        match self.load(live).await? {
-            // Nobody may take it for dead before the store has acknowledged that it is.
-            Validated::Ended if live.lock()?.phase == Phase::Doomed => self.repeat_destruction(live).await,
-            validated => Ok(validated),
+        let validated = self.load(live).await?;
+        if live.lock()?.phase == Phase::Doomed {
+            // Destroyed while the store was asked: not ended before the store has acknowledged that.
+            return self.repeat_destruction(live).await;
         }
+        Ok(validated)
     }
 
     /// Loads the session, again if it is loaded already, with what is pending carried over.

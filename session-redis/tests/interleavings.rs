@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use session_core::conformance::interleavings::{Ending, Ground, Order, Tally, run};
 use session_core::conformance::{seed, soaked};
@@ -24,7 +25,9 @@ impl Server {
         let config = RedisConfig::new().url(server.url()).operation_timeout(Duration::from_secs(30));
         let provider = Arc::new(RedisProvider::new(&config).unwrap());
         let client = redis::Client::open(server.url()).unwrap();
-        let raw = client.get_multiplexed_async_connection().await.unwrap();
+        // As patient as the provider, on a machine with much to do.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        let raw = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         Arc::new(Self { server, provider, raw })
     }
 

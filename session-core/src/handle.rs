@@ -29,6 +29,8 @@ struct Part {
     doomed: Option<(Held, u64)>,
     /// The number of this request's last change to the live session; 0 if there is none.
     last_change: u64,
+    /// That of its first change that no commit was acknowledged for; 0 if there is none.
+    first_unsaved: u64,
     /// The client has to be told the id, once there is one.
     announce: bool,
     /// The id that the client has, as far as this request knows.
@@ -46,6 +48,14 @@ struct Part {
     /// Why the session could not be read.
     degraded: Option<Error>,
     last_error: Option<Error>,
+}
+
+impl Part {
+    fn changed(&mut self, change: u64) {
+        // Clones may come here in another order than they made their changes.
+        self.last_change = self.last_change.max(change);
+        self.first_unsaved = if self.first_unsaved == 0 { change } else { self.first_unsaved.min(change) };
+    }
 }
 
 impl Handle {
@@ -89,6 +99,7 @@ impl Handle {
             held,
             doomed: None,
             last_change: 0,
+            first_unsaved: 0,
             announce,
             own: None,
             forget: false,
@@ -126,7 +137,7 @@ impl Handle {
 
     /// Remembers the request's last change.
     pub(crate) fn changed(&self, change: u64) {
-        self.part().last_change = change;
+        self.part().changed(change);
     }
 
     pub(crate) fn rotate(&self) -> Result<()> {
@@ -144,7 +155,7 @@ impl Handle {
         let change = state.want_rotation(to, self.author);
         drop(state);
         let mut part = self.part();
-        part.last_change = change;
+        part.changed(change);
         part.announce = true;
         Ok(())
     }
@@ -180,6 +191,7 @@ impl Handle {
         let mut part = self.part();
         let old = mem::replace(&mut part.held, fresh);
         part.last_change = 0;
+        part.first_unsaved = 0;
         part.announce = true;
         part.forget = true;
         part.is_new = true;
@@ -224,10 +236,10 @@ impl Handle {
     }
 
     async fn commit_all(&self) -> Result<()> {
-        let (degraded, doomed) = {
+        let (degraded, doomed, begun) = {
             let part = self.part();
             let doomed = part.doomed.as_ref().map(|(held, change)| (Arc::clone(&held.live), *change));
-            (part.degraded.clone(), doomed)
+            (part.degraded.clone(), doomed, (Arc::clone(&part.held.live), part.last_change))
         };
         if let Some(error) = degraded {
             return if self.live().lock()?.changes == 0 {
@@ -254,10 +266,17 @@ impl Handle {
         if last_change > 0 {
             self.shared.save(&live, &self.route, last_change).await?;
         }
-        match live.lock()?.take_failures(self.author) {
-            None => Ok(()),
-            Some(error) => Err(live.store.named(error)),
+        let failure = live.lock()?.take_failures(self.author);
+        if let Some(error) = failure {
+            return Err(live.store.named(error));
         }
+        // A clone may have gone on changing it, or destroyed it, since this commit began.
+        let mut part = self.part();
+        let (live, last_change) = begun;
+        if Arc::ptr_eq(&live, &part.held.live) {
+            part.first_unsaved = if part.last_change > last_change { last_change + 1 } else { 0 };
+        }
+        Ok(())
     }
 
     /// A final commit failed: if nobody else holds the session, what is pending is dropped with it.
@@ -266,8 +285,8 @@ impl Handle {
             return error;
         }
         let live = self.live();
-        if self.part().doomed.is_some() {
-            // It stays marked, and the next to open it repeats the destruction.
+        if self.part().doomed.is_some() || live.lock().is_ok_and(|state| state.phase == Phase::Doomed) {
+            // Whichever request destroyed it: it stays marked, and the next to open it repeats the destruction.
             return error.with_effect(Effect::PerhapsApplied);
         }
         if !self.shared.table.detach_if_last(&live) {
@@ -309,7 +328,12 @@ impl Handle {
 
     /// Notes an error, and keeps it from the caller if that is wanted.
     fn conclude(&self, result: Result<()>) -> Result<()> {
-        let Err(error) = result else { return Ok(()) };
+        let Err(mut error) = result else { return Ok(()) };
+        let first_unsaved = self.part().first_unsaved;
+        if first_unsaved > 0 && self.live().lock()?.acknowledged >= first_unsaved {
+            // Some of what it concerns was written earlier.
+            error = error.with_effect(Effect::PerhapsApplied);
+        }
         self.note(ErrorSource::Provider, &error);
         if self.shared.settings.throw_on_error {
             return Err(error);

@@ -135,8 +135,9 @@ impl<S: SessionSerializer> Session<S> {
             let mut state = live.lock()?;
             state.check_writable()?;
             let index = state.slot_index(name)?;
-            let slot = &state.slots[index];
-            if slot.is_clean() && slot.now().is_some_and(|now| now == bytes) {
+            // The same bytes, set by a request that has not committed them, become this one's as well.
+            let same = state.slots[index].now().is_some_and(|now| now == bytes);
+            if same && state.slots[index].is_clean() {
                 return Ok(None);
             }
             self.check_size(&live, &state, index, bytes.len())?;

@@ -31,6 +31,7 @@ struct Asked {
     key: SessionKey,
     generation: Option<Generation>,
     version: u64,
+    written: u64,
     load: bool,
 }
 
@@ -61,6 +62,7 @@ impl Shared {
                     key: place.key.clone(),
                     generation: state.generation,
                     version: state.version,
+                    written: state.written,
                     load: state.stale || phase != Phase::Stored,
                 }),
             }
@@ -98,7 +100,13 @@ impl Shared {
             let asked = {
                 let state = live.lock()?;
                 let Some(place) = &state.place else { return Ok(Validated::Ended) };
-                Asked { key: place.key.clone(), generation: state.generation, version: state.version, load: true }
+                Asked {
+                    key: place.key.clone(),
+                    generation: state.generation,
+                    version: state.version,
+                    written: state.written,
+                    load: true,
+                }
             };
             let loaded = live.store.provider.load(&asked.key, self.writer).await;
             let loaded = loaded.map_err(|error| live.store.named(error))?;
@@ -149,7 +157,9 @@ impl Shared {
             return Ok(Some(Validated::Replaced));
         }
         let older = stored.header.version < state.version;
-        if older && state.version != asked.version {
+        // The version is not enough: it stays as it was if our own commit found others' changes before its own.
+        let lacks_ours = state.written != asked.written && stored.written.unwrap_or_default() < state.written;
+        if lacks_ours || (older && state.version != asked.version) {
             // Sent before our own last commit was acknowledged.
             return Ok(if state.stale { None } else { Some(Validated::Ready) });
         }
@@ -207,7 +217,7 @@ impl State {
         self.generation = Some(header.generation);
         self.expiry.heard(remaining);
         if size > unloadable {
-            self.phase = Phase::Oversize;
+            self.outgrow();
             return size;
         }
         let landed = match (&self.batch, written) {

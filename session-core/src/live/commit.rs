@@ -29,9 +29,16 @@ use crate::shared::Shared;
 enum Next {
     Nothing,
     Load,
-    Send { key: SessionKey, commit: Arc<Commit>, enter: bool },
+    Send {
+        key: SessionKey,
+        commit: Arc<Commit>,
+        enter: bool,
+    },
     Retire,
-    Renew,
+    /// Nothing up to this change is left to be sent but the expiry.
+    Renew {
+        covers: u64,
+    },
     Destroy,
 }
 
@@ -102,7 +109,7 @@ impl Shared {
                     self.load(live).await?;
                 }
                 Next::Retire => self.retire(live).await?,
-                Next::Renew => self.renew_touched(live).await?,
+                Next::Renew { covers } => self.renew_touched(live, covers).await?,
                 Next::Destroy => self.destroy(live).await?,
                 Next::Send { key, commit, enter } => {
                     if enter {
@@ -171,6 +178,8 @@ impl Shared {
                 Ok(Answered::GoOn)
             }
             Ok(Committed::Gone) if matches!(batch.purpose, Purpose::Change | Purpose::Create) => {
+                // Sent before, it may have been applied before the session went.
+                state.batch = Some(batch).filter(|batch| batch.sent > 1);
                 state.end();
                 drop(state);
                 self.table.remove(live);
@@ -196,7 +205,7 @@ impl Shared {
             }
             Err(error) if !error.kind().is_retryable() => {
                 let effect = if batch.sent > 1 { Effect::PerhapsApplied } else { error.effect() };
-                state.stale = batch.sent > 1 && batch.purpose == Purpose::Change;
+                state.stale |= batch.sent > 1 && batch.purpose == Purpose::Change;
                 state.settled = batch.covers;
                 state.rotation = state.rotation.take().filter(|_| matches!(batch.purpose, Purpose::Change));
                 state.give_up_all(&error.with_effect(effect));
@@ -222,12 +231,12 @@ impl Shared {
     }
 
     /// Renews the expiry for requests that touched the session and changed nothing.
-    async fn renew_touched(&self, live: &Arc<Live>) -> Result<()> {
-        let covers = live.lock()?.changes;
+    async fn renew_touched(&self, live: &Arc<Live>, covers: u64) -> Result<()> {
         if self.renew(live).await? {
             let mut state = live.lock()?;
             state.touched.acknowledged(covers);
             state.settled = state.settled.max(covers);
+            state.acknowledged = state.acknowledged.max(covers);
         }
         Ok(())
     }
@@ -247,7 +256,8 @@ impl Shared {
         };
         let renewed = live.store.provider.renew(&key, &renewal).await.map_err(|error| live.store.named(error))?;
         let mut state = live.lock()?;
-        if state.generation != Some(renewal.generation) {
+        // Rotated or destroyed meanwhile: the answer is about something else.
+        if state.generation != Some(renewal.generation) || !state.is_stored() {
             return Ok(false);
         }
         match renewed {
@@ -359,7 +369,7 @@ impl State {
                 commit: Arc::clone(&batch.commit),
                 enter: batch.purpose == Purpose::Create,
             }),
-            None if self.phase == Phase::Stored && !self.touched.is_empty() => Ok(Next::Renew),
+            None if self.phase == Phase::Stored && !self.touched.is_empty() => Ok(Next::Renew { covers: self.changes }),
             None => {
                 self.settled = self.changes;
                 Ok(Next::Nothing)
@@ -489,6 +499,8 @@ impl State {
         self.touched.acknowledged(batch.covers);
         self.expiry.set(remaining, batch.idle_timeout);
         self.settled = batch.covers;
+        self.acknowledged = batch.covers;
+        self.written = batch.commit.sequence;
         self.recount();
         events.size = self.size;
         events

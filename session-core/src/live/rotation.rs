@@ -12,7 +12,7 @@ use super::Live;
 use super::batch::{Batch, Purpose};
 use super::state::{State, gone};
 use crate::attribute::{Author, Slot};
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
 use crate::name::AttributeName;
 use crate::provider::{
@@ -247,7 +247,8 @@ impl State {
         if *carries > MOST_CARRIES {
             *carries = 0;
             let text = "other processes changed the session again and again; try the request again";
-            return Err(Error::new(ErrorKind::Conflict, Operation::Rotate, text));
+            // The next commit goes on with it.
+            return Err(Error::new(ErrorKind::Conflict, Operation::Rotate, text).with_effect(Effect::PerhapsApplied));
         }
         let generation = *generation;
         let mut changes = Vec::new();
@@ -290,6 +291,8 @@ impl State {
         self.touched.acknowledged(covers);
         self.expiry.set(remaining, idle_timeout);
         self.settled = self.settled.max(covers);
+        self.acknowledged = self.acknowledged.max(covers);
+        self.written = 0;
         self.recount();
     }
 

@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::expiry::Expiry;
 use super::rotation::Rotation;
 use crate::attribute::{Author, Failure, Op, Slot};
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
 use crate::name::AttributeName;
 use crate::provider::Destroyed;
@@ -54,9 +54,13 @@ pub(crate) struct State {
     pub(crate) rotation: Option<Rotation>,
     /// Requests that want the expiry renewed whether it is due or not, until that is acknowledged.
     pub(crate) touched: Wanted,
-    /// How many changes were made, and how many of them are settled: acknowledged, or failed for good.
+    /// How many changes were made, how many of them are settled: acknowledged, or failed for good; and up to which one
+    /// the store has acknowledged them.
     pub(crate) changes: u64,
     pub(crate) settled: u64,
+    pub(crate) acknowledged: u64,
+    /// The number of this process's newest batch that was acknowledged under the present key.
+    pub(crate) written: u64,
     pub(crate) failures: Vec<Failure>,
     /// What became of a destruction.
     pub(crate) destroyed: Option<Destroyed>,
@@ -142,6 +146,8 @@ impl State {
             touched: Wanted::default(),
             changes: 0,
             settled: 0,
+            acknowledged: 0,
+            written: 0,
             failures: Vec::new(),
             destroyed: None,
         }
@@ -225,7 +231,7 @@ impl State {
 
     /// A request destroys the session; everybody sees it at once.
     pub(crate) fn doom(&mut self, author: Author) -> u64 {
-        self.give_up_all(&gone(Operation::Commit));
+        self.give_up_all(&self.gone());
         self.failures.retain(|failure| failure.author != author);
         self.phase = Phase::Doomed;
         self.slots = Vec::new();
@@ -233,12 +239,29 @@ impl State {
         self.changed()
     }
 
+    /// The stored session is too large to be loaded. What was not acknowledged yet cannot be added to it.
+    pub(super) fn outgrow(&mut self) {
+        let unsure = self.batch.is_some() || self.has_copy();
+        let effect = if unsure { Effect::PerhapsApplied } else { Effect::NotApplied };
+        self.give_up_all(&oversize(Operation::Commit).with_effect(effect));
+        self.phase = Phase::Oversize;
+        self.slots = Vec::new();
+        self.size = 0;
+    }
+
+    /// What the authors of changes are told that it does not take any more. Where a batch is unanswered, or a copy
+    /// under another id stored, they may have been made before it ended, and be seen by who holds it under another id.
+    fn gone(&self) -> Error {
+        let unsure = self.batch.is_some() || self.has_copy();
+        gone(Operation::Commit).with_effect(if unsure { Effect::PerhapsApplied } else { Effect::NotApplied })
+    }
+
     /// The store has no such session any more: requests that wanted something written are told.
     pub(crate) fn end(&mut self) {
         if self.phase == Phase::Ended {
             return;
         }
-        self.give_up_all(&gone(Operation::Commit));
+        self.give_up_all(&self.gone());
         self.phase = Phase::Ended;
         self.batch = None;
         self.rotation = None;

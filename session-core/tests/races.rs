@@ -1,5 +1,6 @@
 //! What meets in an unlucky moment: single interleavings and faults, each in a test of its own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use tokio::task::JoinHandle;
 struct Desk {
     store: MemoryProvider,
     rules: Mutex<Vec<(&'static str, Rule)>>,
+    delays: AtomicUsize,
+    late: Mutex<Vec<(SessionKey, Commit)>>,
 }
 
 /// What happens to the next step of a name.
@@ -39,6 +42,19 @@ struct Hold {
 impl Desk {
     fn rule(&self, step: &'static str, rule: Rule) {
         self.rules.lock().unwrap().push((step, rule));
+    }
+
+    /// The next commit is executed when the test says so, and nobody is told.
+    fn delay_commit(&self) {
+        self.delays.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn execute_late(&self) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        assert!(!late.is_empty());
+        for (key, commit) in late {
+            let _ = self.store.commit(&key, &commit).await.unwrap();
+        }
     }
 
     fn hold(&self, step: &'static str) -> Hold {
@@ -85,6 +101,11 @@ impl SessionProvider for Desk {
     }
 
     async fn commit(&self, key: &SessionKey, commit: &Commit) -> Result<Committed> {
+        if self.delays.load(Ordering::SeqCst) > 0 {
+            self.delays.fetch_sub(1, Ordering::SeqCst);
+            self.late.lock().unwrap().push((key.clone(), commit.clone()));
+            return Err(Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, "lost"));
+        }
         self.step("commit", self.store.commit(key, commit)).await
     }
 
@@ -353,4 +374,48 @@ async fn changes_of_a_session_that_outgrew_its_limit_are_refused() {
     assert_eq!(another.len().unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!(here.commit().await.unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!(name(&there).as_deref(), Some("first"));
+}
+
+/// A creation or a copy that was sent again may arrive once more after the destruction.
+#[tokio::test(start_paused = true)]
+async fn a_late_creation_does_not_revive_what_was_destroyed() {
+    for rotated in [false, true] {
+        let scene = Scene::new().await;
+        let session = match rotated {
+            true => scene.here().await,
+            false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
+        };
+        session.insert("name", "second").unwrap();
+        session.rotate_id().unwrap();
+        scene.desk.delay_commit();
+        session.commit().await.unwrap_err();
+        session.commit().await.unwrap();
+        let id = session.id().unwrap();
+        assert_eq!(name(&open(&scene.there, id).await).as_deref(), Some("second"));
+        session.destroy().unwrap();
+        session.commit().await.unwrap();
+        scene.desk.execute_late().await;
+        assert!(open(&scene.there, id).await.id().is_none(), "rotated: {rotated}");
+    }
+}
+
+/// It is destroyed before anybody knows whether it was created.
+#[tokio::test(start_paused = true)]
+async fn a_creation_under_way_does_not_outlive_its_destruction() {
+    for rotated in [false, true] {
+        let scene = Scene::new().await;
+        let session = match rotated {
+            true => scene.here().await,
+            false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
+        };
+        session.insert("name", "second").unwrap();
+        session.rotate_id().unwrap();
+        scene.desk.delay_commit();
+        session.commit().await.unwrap_err();
+        session.destroy().unwrap();
+        session.commit().await.unwrap();
+        scene.desk.execute_late().await;
+        let left = if rotated { 0 } else { 1 };
+        assert_eq!(scene.desk.store.len(), left, "rotated: {rotated}");
+    }
 }

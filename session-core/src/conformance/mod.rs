@@ -31,6 +31,7 @@ mod repeating;
 mod report;
 mod retiring;
 mod scene;
+pub mod sessions;
 mod subject;
 
 use std::pin::Pin;

@@ -40,7 +40,7 @@ impl Subject for Memory {
 
 #[tokio::test(start_paused = true)]
 async fn requests_one_after_the_other_are_answered_exactly() {
-    sessions::exactly(&Memory::new(), &Json, 800).await;
+    sessions::exactly(&Memory::new(), &Json, 1_000).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,20 +20,32 @@ pub struct Steps<C: Connect> {
     link: Link<C>,
     max_value_bytes: usize,
     refusal: fn(&ServerError, Operation) -> Error,
+    reconnects: fn(&ServerError) -> bool,
     stamps: Stamps,
 }
 
 impl<C: Connect> Steps<C> {
     /// Steps over this link. Values over `max_value_bytes` are refused.
     pub fn new(link: Link<C>, max_value_bytes: usize) -> Self {
-        Self { link, max_value_bytes, refusal: error::refusal, stamps: Stamps::new() }
+        Self {
+            link,
+            max_value_bytes,
+            refusal: error::refusal,
+            reconnects: error::should_reconnect,
+            stamps: Stamps::new(),
+        }
     }
 
-    /// Reads servers' error replies otherwise than [`refusal`](crate::refusal): what stands between us and the server may have
-    /// errors of its own.
+    /// Reads servers' error replies otherwise than [`refusal`](crate::refusal), and drops the connection after others of
+    /// them than `READONLY`: what stands between us and the server may have errors and connections of its own.
     #[must_use]
-    pub fn with_refusal(mut self, refusal: fn(&ServerError, Operation) -> Error) -> Self {
+    pub fn with_refusals(
+        mut self,
+        refusal: fn(&ServerError, Operation) -> Error,
+        reconnects: fn(&ServerError) -> bool,
+    ) -> Self {
         self.refusal = refusal;
+        self.reconnects = reconnects;
         self
     }
 
@@ -159,7 +171,7 @@ impl<C: Connect> Steps<C> {
     /// Turns an error reply into an error.
     fn accept(&self, call: &Call<'_, C>, operation: Operation, reply: Reply) -> Result<Reply> {
         let Reply::Error(refusal) = reply else { return Ok(reply) };
-        if error::should_reconnect(&refusal) {
+        if (self.reconnects)(&refusal) {
             call.distrust();
         }
         Err(call.judge((self.refusal)(&refusal, operation)))

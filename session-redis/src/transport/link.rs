@@ -11,29 +11,34 @@ use super::{Command, Connect, Connection, Lost, Reply, Supervisor};
 
 /// One or several supervised connections to the same endpoint.
 pub struct Link<C: Connect> {
-    supervisors: Box<[Supervisor<C>]>,
+    lanes: Box<[Lane<C>]>,
     next: AtomicUsize,
     operation_timeout: Duration,
+}
+
+/// One of a link's connections.
+struct Lane<C: Connect> {
+    supervisor: Supervisor<C>,
+    /// How many calls have taken it and are not over.
+    calls: AtomicUsize,
 }
 
 impl<C: Connect + Clone> Link<C> {
     /// A link that connects when it is first used. `connections` counts at least as one.
     pub fn new(connector: C, connections: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
-        let supervisors =
-            (0..connections.max(1)).map(|_| Supervisor::new(connector.clone(), connect_timeout)).collect();
-        Self { supervisors, next: AtomicUsize::new(0), operation_timeout }
+        let lane =
+            |_| Lane { supervisor: Supervisor::new(connector.clone(), connect_timeout), calls: AtomicUsize::new(0) };
+        Self { lanes: (0..connections.max(1)).map(lane).collect(), next: AtomicUsize::new(0), operation_timeout }
     }
 }
 
 impl<C: Connect> Link<C> {
     /// Starts a call: one or several exchanges over one of the connections, all within one operation timeout.
     pub fn call(&self, intent: Intent) -> Call<'_, C> {
-        let index = match self.supervisors.len() {
-            1 => 0,
-            many => self.next.fetch_add(1, Ordering::Relaxed) % many,
-        };
+        let lane = self.least_busy();
+        lane.calls.fetch_add(1, Ordering::Relaxed);
         Call {
-            supervisor: &self.supervisors[index],
+            lane,
             deadline: Instant::now() + self.operation_timeout,
             patience: self.operation_timeout,
             epoch: 0,
@@ -42,6 +47,16 @@ impl<C: Connect> Link<C> {
             healed: false,
             unanswered: false,
         }
+    }
+
+    /// The connection with the fewest calls under way, one after the other where these are as many: a connection on
+    /// which nothing moves gets no more of them.
+    fn least_busy(&self) -> &Lane<C> {
+        let count = self.lanes.len();
+        let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let others = (1..count).map(|after| &self.lanes[(first + after) % count]);
+        let calls = |lane: &Lane<C>| lane.calls.load(Ordering::Relaxed);
+        others.fold(&self.lanes[first], |best, lane| if calls(lane) < calls(best) { lane } else { best })
     }
 }
 
@@ -56,7 +71,7 @@ pub enum Intent {
 
 /// A call that is under way.
 pub struct Call<'a, C: Connect> {
-    supervisor: &'a Supervisor<C>,
+    lane: &'a Lane<C>,
     deadline: Instant,
     /// The operation timeout.
     patience: Duration,
@@ -82,7 +97,7 @@ impl<C: Connect> Call<'_, C> {
     pub async fn exchange(&mut self, commands: impl Fn(bool) -> Vec<Command>) -> Result<Vec<Reply>> {
         runtime()?;
         loop {
-            let established = match self.supervisor.connection(self.newer_than, self.deadline).await {
+            let established = match self.lane.supervisor.connection(self.newer_than, self.deadline).await {
                 Ok(established) => established,
                 Err(error) => return Err(self.judge(error)),
             };
@@ -120,7 +135,7 @@ impl<C: Connect> Call<'_, C> {
 
     /// Drops the connection that was last used: what it answered makes no sense, or another server should be asked.
     pub fn distrust(&self) {
-        self.supervisor.condemn(self.epoch);
+        self.lane.supervisor.condemn(self.epoch);
     }
 
     /// What an error means for the whole call: "surely not executed" is no longer true of a write when an earlier copy
@@ -136,5 +151,11 @@ impl<C: Connect> Call<'_, C> {
             }
             _ => error.with_effect(Effect::PerhapsApplied),
         }
+    }
+}
+
+impl<C: Connect> Drop for Call<'_, C> {
+    fn drop(&mut self) {
+        self.lane.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,13 +1,15 @@
 //! A redis-server of the test's own.
 
 use std::ffi::OsString;
-use std::io::{Error, Read as _, Result, Write as _};
+use std::io::{Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+use crate::process::Process;
 
 /// How a [`RedisServer`] is started.
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ impl RedisServerBuilder {
             Some(port) => port,
             None => free_port()?,
         };
-        let mut server = RedisServer { folder, port, tls: self.tls, arguments: self.arguments, child: None };
+        let mut server = RedisServer { folder, port, tls: self.tls, arguments: self.arguments, process: None };
         server.start()?;
         Ok(server)
     }
@@ -60,7 +62,7 @@ pub struct RedisServer {
     port: u16,
     tls: bool,
     arguments: Vec<OsString>,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl RedisServer {
@@ -105,10 +107,7 @@ impl RedisServer {
 
     /// Ends the server as a power cut would (SIGKILL).
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     /// Starts it again on the same port and in the same folder.
@@ -137,13 +136,7 @@ impl RedisServer {
     ///
     /// If `redis-cli` cannot be run or fails.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(arguments)
-            .output()
-            .expect("redis-cli is on the PATH");
-        assert!(output.status.success(), "redis-cli {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        cli(self.port, arguments)
     }
 
     /// How often each command was called since the last `CONFIG RESETSTAT`, by lower-case name; commands called by
@@ -160,8 +153,8 @@ impl RedisServer {
     }
 
     fn signal(&self, signal: &str) {
-        if let Some(child) = &self.child {
-            let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        if let Some(process) = &self.process {
+            process.signal(signal);
         }
     }
 
@@ -175,30 +168,9 @@ impl RedisServer {
         if self.tls {
             command.args(["--tls-port", tls]);
         }
-        let mut child = command
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| Error::new(error.kind(), format!("redis-server cannot be started: {error}")))?;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            if self.is_up() {
-                self.child = Some(child);
-                return Ok(());
-            }
-            if let Some(status) = child.try_wait()? {
-                let text = std::fs::read_to_string(&log).unwrap_or_default();
-                return Err(Error::other(format!("redis-server ended ({status}): {text}")));
-            }
-            if Instant::now() > deadline {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Error::other("redis-server did not listen within 10 seconds"));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        command.args(&self.arguments);
+        self.process = Some(Process::start(command, &log, || self.is_up())?);
+        Ok(())
     }
 
     /// It is up when it answers anything at all: a pong, or that a password is asked for.
@@ -214,12 +186,17 @@ impl RedisServer {
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
-    }
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Runs `redis-cli` against this port of 127.0.0.1.
+pub(crate) fn cli(port: u16, arguments: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(arguments)
+        .output()
+        .expect("redis-cli is on the PATH");
+    assert!(output.status.success(), "redis-cli {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }

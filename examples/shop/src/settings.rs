@@ -9,14 +9,15 @@ use std::time::Duration;
 use session_core::{KeyDerivation, MemoryProvider, SessionManager, SessionProvider};
 use session_redis::{RedisConfig, RedisProvider};
 use session_serde::Codec;
+use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
 
 /// The shop's settings.
 ///
 /// | variable | default | |
 /// |---|---|---|
 /// | `PORT` | 3000 | where it listens, on 127.0.0.1; 0: any free port |
-/// | `SESSION_PROVIDER` | `redis` | where sessions are kept: `redis`, or `memory`, which ends with the shop |
-/// | `SESSION_URL` | `redis://127.0.0.1:6379` | which Redis |
+/// | `SESSION_PROVIDER` | `redis` | where sessions are kept: `redis`, `twemproxy`, or `memory`, which ends with the shop |
+/// | `SESSION_URL` | `redis://127.0.0.1:6379` | which Redis, or where the TwemProxy is |
 /// | `SESSION_SERIALIZER` | `json` | one of the compiled-in serializers |
 /// | `SESSION_KEY_PREFIX` | `shop:` | of the keys in Redis; each application has its own |
 /// | `SESSION_IDLE_TIMEOUT` | `20m` | how long a session lives after its last request |
@@ -38,6 +39,7 @@ pub struct Settings {
 enum Provider {
     Memory,
     Redis(Box<RedisProvider>),
+    Twemproxy(Box<TwemproxyProvider>),
 }
 
 /// A setting cannot be used; says which and why.
@@ -68,15 +70,20 @@ impl Settings {
             Some(Ok(text)) => Ok(text),
             Some(Err(_)) => Err(WrongSetting::new(variable, "is not UTF-8")),
         };
+        let url = || text("SESSION_URL", "redis://127.0.0.1:6379");
+        let wrong_url = |error| WrongSetting::new("SESSION_URL", error);
+        // None of them connects yet.
         let provider = match text("SESSION_PROVIDER", "redis")?.as_str() {
             "memory" => Provider::Memory,
             "redis" => {
-                let config = RedisConfig::new().url(text("SESSION_URL", "redis://127.0.0.1:6379")?);
-                // It does not connect yet.
-                let redis = RedisProvider::new(&config).map_err(|error| WrongSetting::new("SESSION_URL", error))?;
+                let redis = RedisProvider::new(&RedisConfig::new().url(url()?)).map_err(wrong_url)?;
                 Provider::Redis(Box::new(redis))
             }
-            _ => return Err(WrongSetting::new("SESSION_PROVIDER", "must be memory or redis")),
+            "twemproxy" => {
+                let proxy = TwemproxyProvider::new(&TwemproxyConfig::new().url(url()?)).map_err(wrong_url)?;
+                Provider::Twemproxy(Box::new(proxy))
+            }
+            _ => return Err(WrongSetting::new("SESSION_PROVIDER", "must be memory, redis or twemproxy")),
         };
         let duration = |variable, default| {
             let text = text(variable, default)?;
@@ -112,6 +119,7 @@ impl Settings {
         let provider: Arc<dyn SessionProvider> = match self.provider {
             Provider::Memory => Arc::new(MemoryProvider::new()),
             Provider::Redis(redis) => Arc::new(*redis),
+            Provider::Twemproxy(proxy) => Arc::new(*proxy),
         };
         SessionManager::builder(provider, self.serializer)
             .key_derivation(KeyDerivation::hashed(self.key_prefix))
@@ -132,6 +140,7 @@ impl fmt::Debug for Provider {
             Self::Memory => "Memory",
             // What it holds is its own to show.
             Self::Redis(_) => "Redis(..)",
+            Self::Twemproxy(_) => "Twemproxy(..)",
         })
     }
 }
@@ -195,6 +204,16 @@ mod tests {
         assert_eq!(settings.idle_timeout, Duration::from_secs(90 * 60));
         assert_eq!(settings.retry_timeout, Duration::from_millis(500));
         assert_eq!(settings.max_session_bytes, 1000);
+    }
+
+    #[test]
+    fn each_provider_can_be_chosen() {
+        let provider = |name| format!("{:?}", read(&[("SESSION_PROVIDER", name)]).unwrap().provider);
+        assert_eq!(["memory", "redis", "twemproxy"].map(provider), ["Memory", "Redis(..)", "Twemproxy(..)"]);
+        // A TwemProxy has fewer things to be asked for than a Redis.
+        let url = ("SESSION_URL", "redis://127.0.0.1/1");
+        assert!(read(&[url, ("SESSION_PROVIDER", "redis")]).is_ok());
+        assert_eq!(read(&[url, ("SESSION_PROVIDER", "twemproxy")]).unwrap_err().variable(), "SESSION_URL");
     }
 
     #[test]

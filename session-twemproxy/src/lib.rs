@@ -27,7 +27,7 @@
 //!   are the *old* values: a logout done meanwhile is undone, and what was written meanwhile waits for the next ejection.
 //!   None of a provider's promises survives that.
 //! - **`server_connections: 1`.** With 4, the proxy reorders the commands that one client sends one after the other: 5,400
-//!   of 6,000 reads were wrong, and 86 of 6,000 sessions written by one command and given an expiry by the next were
+//!   of 6,000 reads right after a write were wrong, and 86 of 6,000 sessions written by one command and given an expiry by the next were
 //!   left without. Our writes are one command each and remain correct; our reads are two commands that may then tell of
 //!   two moments.
 //! - **`timeout`** must be set: without it, a server that hangs blocks the proxy's clients until the operation timeout.

@@ -32,6 +32,11 @@ const LEAN: &[Lean] = &[
         unwanted: &["axum-core", "http", "serde_json", "session-serde", "session-tower"],
     },
     Lean {
+        package: "session-twemproxy",
+        features: &["--all-features"],
+        unwanted: &["axum-core", "http", "rustls", "serde_json", "session-serde", "session-tower"],
+    },
+    Lean {
         package: "session-tower",
         features: &["--no-default-features"],
         unwanted: &["axum", "axum-core", "hyper", "redis", "serde_json"],

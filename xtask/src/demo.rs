@@ -1,15 +1,16 @@
-//! `cargo xtask demo`: the shop, with a Redis of its own.
+//! `cargo xtask demo`: the shop, with a Redis or a TwemProxy of its own.
 
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use test_support::RedisServer;
+use test_support::{Nutcracker, RedisServer};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::servers::Servers;
 use crate::step::{self, Result, step};
 use crate::{project, setup, visit};
 
@@ -35,47 +36,64 @@ pub(crate) struct Options {
 enum Provider {
     Memory,
     Redis,
+    /// Three Redis servers behind a TwemProxy.
+    Twemproxy,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // What takes long comes before the servers, so that none is left over if it is interrupted.
     let found = match options.provider {
-        Some(Provider::Memory) => false,
-        chosen => match step("Redis", setup::redis) {
-            Ok(()) => true,
-            Err(error) if options.once || chosen.is_some() => {
-                eprintln!("error: there is no redis-server to be had: {error}");
-                return Ok(ExitCode::from(NO_REDIS));
+        Some(Provider::Memory) => None,
+        chosen => {
+            let (title, needed, set_up): (_, _, fn() -> Result<()>) = match chosen {
+                Some(Provider::Twemproxy) => ("TwemProxy and Redis", "nutcracker and redis-server", setup::twemproxy),
+                _ => ("Redis", "redis-server", setup::redis),
+            };
+            match step(title, set_up) {
+                Ok(()) => Some(chosen.unwrap_or(Provider::Redis)),
+                Err(error) if options.once || chosen.is_some() => {
+                    eprintln!("error: there is no {needed} to be had: {error}");
+                    return Ok(ExitCode::from(NO_REDIS));
+                }
+                Err(error) => {
+                    println!("There is no {needed} to be had ({error}), so the sessions are kept in memory.");
+                    None
+                }
             }
-            Err(error) => {
-                println!("There is no redis-server to be had ({error}), so the sessions are kept in memory.");
-                false
-            }
-        },
+        }
     };
     step("building the shop", || step::run(project::cargo().args(["build", "--package", "shop"])))?;
-    let redis = if found { Some(step("a redis-server on a free port", || Ok(RedisServer::spawn()?))?) } else { None };
+    let servers = match found {
+        None | Some(Provider::Memory) => None,
+        Some(Provider::Redis) => {
+            Some(step("a redis-server on a free port", || Ok(Servers::Redis(RedisServer::spawn()?)))?)
+        }
+        Some(Provider::Twemproxy) => {
+            let start = || Ok(Servers::Twemproxy(Nutcracker::spawn()?));
+            Some(step("three redis-servers and a nutcracker on free ports", start)?)
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let told_to_stop = told_to_stop()?;
         if !options.once {
-            return serve(redis.as_ref(), told_to_stop).await;
+            return serve(servers.as_ref(), told_to_stop).await;
         }
         tokio::select! {
-            code = once(redis.as_ref()) => code,
+            code = once(servers.as_ref()) => code,
             () = told_to_stop => Err("interrupted".into()),
         }
     })
 }
 
-/// Visits the shop; with Redis two copies of it, which share the sessions.
-async fn once(redis: Option<&RedisServer>) -> Result<ExitCode> {
-    let mut shops = vec![Shop::start(redis).await?];
-    if redis.is_some() {
-        shops.push(Shop::start(redis).await?);
+/// Visits the shop; with servers two copies of it, which share the sessions.
+async fn once(servers: Option<&Servers>) -> Result<ExitCode> {
+    let mut shops = vec![Shop::start(servers).await?];
+    if servers.is_some() {
+        shops.push(Shop::start(servers).await?);
     }
     let addresses: Vec<_> = shops.iter().map(|shop| shop.address.clone()).collect();
-    let as_expected = visit::visit(&addresses, redis).await?;
+    let as_expected = visit::visit(&addresses, servers).await?;
     for shop in shops {
         shop.end().await?;
     }
@@ -83,16 +101,17 @@ async fn once(redis: Option<&RedisServer>) -> Result<ExitCode> {
 }
 
 /// Runs the shop for people, until Ctrl-C.
-async fn serve(redis: Option<&RedisServer>, told_to_stop: impl Future<Output = ()>) -> Result<ExitCode> {
-    let mut shop = Shop::start(redis).await?;
+async fn serve(servers: Option<&Servers>, told_to_stop: impl Future<Output = ()>) -> Result<ExitCode> {
+    let mut shop = Shop::start(servers).await?;
     println!("\nThe shop is open at {}", shop.address);
-    match redis {
-        Some(redis) => println!(
-            "Its sessions are in {url}; look at them with\n    redis-cli -p {port} KEYS '{KEY_PREFIX}*'\n    \
-             redis-cli -p {port} HGETALL <one of these keys>",
-            url = redis.url(),
-            port = redis.port()
-        ),
+    match servers {
+        Some(servers) => {
+            println!("Its sessions are in {}; look at them with", servers.url());
+            for server in servers.all() {
+                println!("    redis-cli -p {} KEYS '{KEY_PREFIX}*'", server.port());
+            }
+            println!("    redis-cli -u {} HGETALL <one of these keys>", servers.url());
+        }
         None => println!("Its sessions are kept in its memory and end with it."),
     }
     println!("Ctrl-C ends it all.");
@@ -125,11 +144,11 @@ struct Shop {
 }
 
 impl Shop {
-    async fn start(redis: Option<&RedisServer>) -> Result<Self> {
+    async fn start(servers: Option<&Servers>) -> Result<Self> {
         let mut command = Command::new(project::target().join("debug/shop"));
         command.env("PORT", "0").env("SESSION_KEY_PREFIX", KEY_PREFIX);
-        match redis {
-            Some(redis) => command.env("SESSION_PROVIDER", "redis").env("SESSION_URL", redis.url()),
+        match servers {
+            Some(servers) => command.env("SESSION_PROVIDER", servers.provider()).env("SESSION_URL", servers.url()),
             None => command.env("SESSION_PROVIDER", "memory").env_remove("SESSION_URL"),
         };
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;

@@ -3,6 +3,7 @@
 mod ci;
 mod demo;
 mod project;
+mod servers;
 mod setup;
 mod soak;
 mod step;
@@ -23,7 +24,7 @@ enum Task {
     ///
     /// As root with apt-get, otherwise by unpacking the Debian packages into target/servers; on macOS with brew.
     Setup,
-    /// Starts a Redis and a small shop that keeps its sessions there, until Ctrl-C.
+    /// Starts a Redis, or three behind a TwemProxy, and a small shop that keeps its sessions there, until Ctrl-C.
     Demo(demo::Options),
     /// Runs all tests, with real servers. Sets them up first.
     Test {

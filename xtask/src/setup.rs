@@ -48,7 +48,12 @@ pub(crate) fn put_servers_on_path() -> Result<()> {
 
 /// Finds all servers, or installs those that are missing.
 pub(crate) fn run() -> Result<()> {
-    step("servers for tests and demo", || provide(&PROGRAMS))
+    step("servers for tests and demo", twemproxy)
+}
+
+/// Finds Redis and TwemProxy, or installs them.
+pub(crate) fn twemproxy() -> Result<()> {
+    provide(&PROGRAMS)
 }
 
 /// Finds Redis, or installs it.

@@ -8,19 +8,19 @@ use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use test_support::RedisServer;
 use tokio::task::JoinSet;
 
 use crate::demo::KEY_PREFIX;
+use crate::servers::Servers;
 use crate::step::Result;
 
 /// Commands of a connection itself, which have nothing to do with sessions.
 const HOUSEKEEPING: [&str; 6] = ["auth", "client", "hello", "ping", "select", "command"];
 
 /// Visits the shops, which share their sessions, and tells whether everything was as expected.
-pub(crate) async fn visit(shops: &[String], redis: Option<&RedisServer>) -> Result<bool> {
+pub(crate) async fn visit(shops: &[String], servers: Option<&Servers>) -> Result<bool> {
     let client = Client::builder().cookie_provider(Arc::new(Jar::default())).redirect(Policy::none()).build()?;
-    let mut visit = Visit { client, shops, redis, at: 0, cookie: None, checks: 0, wrong: Vec::new() };
+    let mut visit = Visit { client, shops, servers, at: 0, cookie: None, checks: 0, wrong: Vec::new() };
     visit.look_around().await?;
     visit.go_shopping().await?;
     visit.look_into_redis();
@@ -30,6 +30,7 @@ pub(crate) async fn visit(shops: &[String], redis: Option<&RedisServer>) -> Resu
     }
     let key = visit.log_in().await?;
     visit.log_out(key).await?;
+    visit.spread().await?;
     Ok(visit.sum_up())
 }
 
@@ -37,7 +38,7 @@ struct Visit<'a> {
     /// Keeps cookies as a browser does, and follows no redirects, so that each answer is seen.
     client: Client,
     shops: &'a [String],
-    redis: Option<&'a RedisServer>,
+    servers: Option<&'a Servers>,
     /// Which of the shops is visited.
     at: usize,
     /// The cookie that the browser has.
@@ -105,18 +106,18 @@ impl Visit<'_> {
     }
 
     fn look_into_redis(&mut self) {
-        let Some(redis) = self.redis else { return };
+        let Some(servers) = self.servers else { return };
         self.title("What is in Redis now");
         let keys = self.keys();
         self.expect("one session, one key", keys.len() == 1);
         for key in &keys {
-            let fields = shell(redis, &["HGETALL", key]);
-            let left: i64 = shell(redis, &["PTTL", key]).parse().unwrap_or(-1);
+            let fields = servers.shell(&["HGETALL", key]);
+            let left: i64 = servers.shell(&["PTTL", key]).parse().unwrap_or(-1);
             self.expect("it expires", left > 0);
             let id = self.cookie.as_ref().map(|(_, value)| value.as_str());
             let is_there = id.is_none_or(|id| key.contains(id) || fields.contains(id));
             self.expect("the id, which is in the cookie, is not there", !is_there);
-            let theme = redis.cli(&["HGET", key, "theme"]);
+            let theme = servers.cli(&["HGET", key, "theme"]);
             self.expect("attributes are fields, readable as JSON", theme == r#""dark""#);
         }
     }
@@ -177,7 +178,7 @@ impl Visit<'_> {
         let answer = self.get("/session").await?;
         self.expect_session(&answer, expected);
         let key = self.session_key();
-        if self.redis.is_some() {
+        if self.servers.is_some() {
             self.expect("in Redis it is another key", key.is_some() && key != old_key);
         }
         if let Some(cookie) = &old_cookie {
@@ -196,18 +197,46 @@ impl Visit<'_> {
         }
         let answer = self.get("/session").await?;
         self.expect_session(&answer, json!({ "cart": {}, "theme": "light", "user": null, "visits": 0 }));
-        if let (Some(redis), Some(key)) = (self.redis, key) {
-            let exists = shell(redis, &["EXISTS", &key]);
+        if let (Some(servers), Some(key)) = (self.servers, key) {
+            let exists = servers.shell(&["EXISTS", &key]);
             self.expect("the session's key is gone", exists == "0");
             let keys = self.keys();
             for key in &keys {
-                shell(redis, &["HGETALL", key]);
-                let left: i64 = shell(redis, &["PTTL", key]).parse().unwrap_or(-1);
+                servers.shell(&["HGETALL", key]);
+                let left: i64 = servers.shell(&["PTTL", key]).parse().unwrap_or(-1);
                 self.expect("what is left of the old id is a mark for a minute", (1..=60_000).contains(&left));
             }
             let fields = keys.iter().flat_map(|key| self.fields(key)).collect::<Vec<_>>();
             self.expect("no attribute is left", fields.iter().all(|field| field.starts_with('@')));
         }
+        Ok(())
+    }
+
+    /// Behind a proxy: which session lies on which server.
+    async fn spread(&mut self) -> Result<()> {
+        const VISITORS: usize = 12;
+        let Some(servers @ Servers::Twemproxy(_)) = self.servers else { return Ok(()) };
+        self.title("Twelve more visitors: on which server each session lies");
+        let before = self.keys();
+        let mut counted = 0;
+        for number in 0..VISITORS {
+            let url = format!("{}/visits", self.shops[number % self.shops.len()]);
+            // Each with a browser of his own.
+            counted += usize::from(Client::new().get(url).send().await?.text().await? == "1");
+        }
+        self.expect("every visitor is counted", counted == VISITORS);
+        let mut sessions = servers.keys(KEY_PREFIX);
+        sessions.iter_mut().for_each(|keys| keys.retain(|key| !before.contains(key)));
+        println!();
+        for ((keys, server), number) in sessions.iter().zip(servers.all()).zip(1..) {
+            println!("     server {number} at {}: {} of {VISITORS} sessions", server.address(), keys.len());
+            keys.iter().for_each(|key| println!("         {key}"));
+        }
+        self.expect("each session lies on one server", sessions.concat().len() == VISITORS);
+        let used = sessions.iter().filter(|keys| !keys.is_empty()).count();
+        self.expect("they are spread", used > 1);
+        let expires = |key: &String| servers.cli(&["PTTL", key]).parse().is_ok_and(|left: i64| left > 0);
+        self.expect("all of them expire", sessions.concat().iter().all(expires));
         Ok(())
     }
 
@@ -291,14 +320,14 @@ impl Visit<'_> {
     }
 
     fn start_counting(&self) {
-        if let Some(redis) = self.redis {
-            redis.cli(&["CONFIG", "RESETSTAT"]);
+        if let Some(servers) = self.servers {
+            servers.start_counting();
         }
     }
 
     /// The commands since the counting started, those within scripts too.
-    fn commands(redis: &RedisServer) -> BTreeMap<String, u64> {
-        let mut counts = redis.command_counts();
+    fn commands(servers: &Servers) -> BTreeMap<String, u64> {
+        let mut counts = servers.commands();
         counts.retain(|name, _| !HOUSEKEEPING.contains(&name.split('|').next().unwrap_or(name)));
         let shown: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
         println!("     commands at Redis: {}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") });
@@ -306,39 +335,30 @@ impl Visit<'_> {
     }
 
     fn expect_commands(&mut self, what: &str, expected: &[(&str, u64)]) {
-        let Some(redis) = self.redis else { return };
+        let Some(servers) = self.servers else { return };
         let expected = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        self.expect(what, Self::commands(redis) == expected);
+        self.expect(what, Self::commands(servers) == expected);
     }
 
     fn expect_scripts(&mut self, what: &str, expected: u64) {
-        let Some(redis) = self.redis else { return };
-        let counts = Self::commands(redis);
+        let Some(servers) = self.servers else { return };
+        let counts = Self::commands(servers);
         let scripts: u64 = ["eval", "evalsha"].iter().filter_map(|name| counts.get(*name)).sum();
         self.expect(what, scripts == expected);
     }
 
     /// The keys of all sessions.
     fn keys(&self) -> Vec<String> {
-        let Some(redis) = self.redis else { return Vec::new() };
-        shell(redis, &["KEYS", &format!("{KEY_PREFIX}*")]).lines().map(str::to_owned).collect()
+        self.servers.map(|servers| servers.keys(KEY_PREFIX).concat()).unwrap_or_default()
     }
 
     fn fields(&self, key: &str) -> Vec<String> {
-        let Some(redis) = self.redis else { return Vec::new() };
-        redis.cli(&["HKEYS", key]).lines().map(str::to_owned).collect()
+        let Some(servers) = self.servers else { return Vec::new() };
+        servers.cli(&["HKEYS", key]).lines().map(str::to_owned).collect()
     }
 
     /// The key of the session that has visits.
     fn session_key(&self) -> Option<String> {
         self.keys().into_iter().find(|key| self.fields(key).iter().any(|field| field == "visits"))
     }
-}
-
-/// Runs redis-cli and shows it.
-fn shell(redis: &RedisServer, arguments: &[&str]) -> String {
-    println!("$ redis-cli {}", arguments.join(" "));
-    let output = redis.cli(arguments);
-    output.lines().for_each(|line| println!("     {line}"));
-    output
 }

@@ -159,3 +159,66 @@ impl<C: Connect> Drop for Call<'_, C> {
         self.lane.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+
+    use super::super::Driver;
+    use super::*;
+
+    /// Opens connections that answer their number, but for what hangs.
+    #[derive(Clone, Default)]
+    struct Numbered(Arc<AtomicUsize>);
+
+    #[derive(Clone)]
+    struct Number(usize);
+
+    impl Connect for Numbered {
+        type Connection = Number;
+
+        async fn connect(&self) -> Result<(Number, Driver)> {
+            Ok((Number(self.0.fetch_add(1, Ordering::SeqCst)), Box::pin(pending())))
+        }
+    }
+
+    impl Connection for Number {
+        async fn request(&self, commands: &[Command]) -> Result<Vec<Reply>, Lost> {
+            if &commands[0].parts()[0][..] == b"HANG" {
+                pending::<()>().await;
+            }
+            Ok(vec![Reply::Integer(self.0.try_into().unwrap())])
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_behind_one_who_hangs() {
+        let link = Link::new(Numbered::default(), 3, Duration::from_secs(5), Duration::from_secs(1));
+        let say = async |what: &'static str| {
+            let mut call = link.call(Intent::Read);
+            match call.exchange(|_| vec![Command::new(what)]).await {
+                Ok(replies) => replies,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let mut numbers = Vec::new();
+        for _ in 0..30 {
+            numbers.push(say("ASK").await);
+        }
+        numbers.sort_by_key(|replies| if let [Reply::Integer(number)] = replies[..] { number } else { -1 });
+        assert_eq!(numbers.chunk_by(|one, other| one == other).map(<[_]>::len).collect::<Vec<_>>(), [10, 10, 10]);
+        // Its connection gets nothing more until it is over; then that was dropped.
+        let mut hanging = link.call(Intent::Read);
+        let busy = std::ptr::from_ref(hanging.lane);
+        let (hung, ()) = tokio::join!(hanging.exchange(|_| vec![Command::new("HANG")]), async {
+            for _ in 0..30 {
+                assert!(!std::ptr::eq(link.call(Intent::Read).lane, busy));
+                say("ASK").await;
+            }
+        });
+        assert_eq!(hung.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+        drop(hanging);
+        assert!(link.lanes.iter().all(|lane| lane.calls.load(Ordering::SeqCst) == 0));
+    }
+}

@@ -188,12 +188,18 @@ impl Scene {
         Snapshot { session: self.session().await, at }
     }
 
-    /// Nothing of the session changed, its expiry included.
-    pub(super) async fn assert_unchanged(&self, before: &Snapshot) {
+    /// Nothing of the session changed but perhaps its expiry.
+    pub(super) async fn assert_content_unchanged(&self, before: &Snapshot) -> StoredSession {
         let after = self.session().await;
         assert_eq!(after.header, before.session.header);
         assert_eq!(attributes(&after), attributes(&before.session));
         assert_eq!(after.written, before.session.written, "newest number of the writer");
+        after
+    }
+
+    /// Nothing of the session changed, its expiry included.
+    pub(super) async fn assert_unchanged(&self, before: &Snapshot) {
+        let after = self.assert_content_unchanged(before).await;
         assert_life(after.remaining, before.session.remaining, before.at);
     }
 }

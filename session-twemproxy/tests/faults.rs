@@ -171,10 +171,10 @@ async fn a_server_killed_and_restarted() {
                     failure.at - killed
                 );
             }
-            assert!(record.failures.len() > 50, "{}", record.failures.len());
+            assert!(record.failures.len() > 5, "{}", record.failures.len());
         } else {
             assert_eq!(record.kinds(), BTreeMap::new(), "server {shard} was not concerned");
-            assert!(record.slowest < SECOND / 2, "server {shard}: {:?}", record.slowest);
+            assert!(record.slowest < SECOND, "server {shard}: {:?}", record.slowest);
         }
     }
 }

@@ -8,12 +8,14 @@
 
 #[path = "../../../session-redis/tests/common/life.rs"]
 mod life;
+mod subject;
 
 use std::thread;
 
 pub use life::*;
 use session_redis::{RedisConfig, RedisProvider};
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
+pub use subject::Twemproxy;
 use test_support::{Nutcracker, NutcrackerBuilder, Recorded, Recorder};
 
 pub const PATTERN: &str = "session*:*";

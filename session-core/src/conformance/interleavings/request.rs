@@ -117,8 +117,12 @@ fn work<S: SessionSerializer>(world: &World, session: &Session<S>, random: &mut 
                 ("set the idle timeout", session.set_idle_timeout(timeout))
             }
             70..=74 => {
+                // Another request of this process may take it back before it is written.
                 writes = false;
-                ("remove", session.remove("cart").map(drop))
+                match session.contains("flash") {
+                    Ok(true) => ("remove", session.remove("flash").map(drop)),
+                    _ => ("put", session.insert("flash", "once")),
+                }
             }
             75..=86 => ("rotate", session.rotate_id().inspect(|()| done.rotated = true)),
             _ => {
@@ -132,7 +136,6 @@ fn work<S: SessionSerializer>(world: &World, session: &Session<S>, random: &mut 
         done.what.push(what);
         match result {
             Ok(()) if writes && was_dead => done.too_late = true,
-            Ok(()) if !writes => done.too_late = false,
             Ok(()) => {}
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Gone, "{error}");

@@ -26,9 +26,9 @@ pub(super) async fn renew_sets_the_expiry(subject: &dyn Subject) -> Outcome {
 /// A renewal raises no version, uses no number and changes no attribute.
 pub(super) async fn renew_changes_nothing_else(subject: &dyn Subject) -> Outcome {
     let mut scene = Scene::created(subject, &[("a", "1"), ("n", "1")]).await;
-    let before = scene.snapshot().await;
     // So long that the renewed expiry cannot be taken for the one before.
     sleep(SLACK * 2).await;
+    let before = scene.snapshot().await;
     let since = Instant::now();
     for _ in 0..3 {
         let _ = renewed(scene.renew(LIFE).await);

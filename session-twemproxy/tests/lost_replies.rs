@@ -20,7 +20,7 @@ const REQUESTS: usize = 600;
 const AT_ONCE: usize = 32;
 
 /// Of a hundred chunks of replies, so many close their connection instead of arriving.
-const LOST: u64 = 10;
+const LOST: usize = 10;
 
 #[derive(Default)]
 struct Tally {
@@ -52,8 +52,8 @@ async fn counters_and_lists_are_exact() {
     let start = Instant::now();
     let mut requests = JoinSet::new();
     for number in 0..REQUESTS * soak_factor() {
-        let (id, tally) = &sessions[random.below(SESSIONS as u64) as usize];
-        let manager = managers[random.below(PROCESSES as u64) as usize].clone();
+        let (id, tally) = &sessions[random.below(SESSIONS)];
+        let manager = managers[random.below(PROCESSES)].clone();
         if requests.len() >= AT_ONCE {
             requests.join_next().await.unwrap().unwrap();
         }

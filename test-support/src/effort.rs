@@ -1,7 +1,6 @@
 //! How long the long tests take, and by which seed.
 
-use std::env;
-use std::hash::{BuildHasher as _, RandomState};
+use session_core::conformance::{seed, soaked};
 
 /// The environment variable with the factor by which long tests do more than usual.
 pub const SOAK_FACTOR: &str = "SESSION_SOAK_FACTOR";
@@ -13,11 +12,9 @@ pub const TEST_SEED: &str = "SESSION_TEST_SEED";
 ///
 /// # Panics
 ///
-/// If it is set to anything but a number from 1 on.
+/// If it is set to anything but a number.
 pub fn soak_factor() -> usize {
-    let factor = from_environment(SOAK_FACTOR).unwrap_or(1);
-    assert!(factor > 0, "{SOAK_FACTOR} must be at least 1");
-    usize::try_from(factor).unwrap_or(usize::MAX)
+    soaked(1)
 }
 
 /// The seed that [`TEST_SEED`] gives, else one of this run. It is printed, which is seen if the test fails.
@@ -26,13 +23,7 @@ pub fn soak_factor() -> usize {
 ///
 /// If it is set to anything but a number.
 pub fn test_seed() -> u64 {
-    let seed = from_environment(TEST_SEED).unwrap_or_else(|| RandomState::new().hash_one("seed"));
+    let seed = seed();
     println!("{TEST_SEED}={seed}");
     seed
-}
-
-fn from_environment(variable: &str) -> Option<u64> {
-    let text = env::var_os(variable)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    Some(number.unwrap_or_else(|| panic!("{variable} must be a number, not {text:?}")))
 }

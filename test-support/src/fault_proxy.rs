@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::random::Random;
+use session_core::conformance::Random;
 
 /// One of the two ways through a [`FaultProxy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ struct Plan {
 /// Which chunks end their connection.
 #[derive(Debug)]
 struct Lottery {
-    percent: u64,
+    percent: usize,
     random: Random,
     cuts: u64,
 }
@@ -152,7 +152,7 @@ impl FaultProxy {
     }
 
     /// From now on, closes the connection instead of passing a chunk on, with this probability for each chunk.
-    pub fn cut_at_random(&self, direction: Direction, percent: u64, seed: u64) {
+    pub fn cut_at_random(&self, direction: Direction, percent: usize, seed: u64) {
         self.plan(direction).lottery = Some(Lottery { percent, random: Random::new(seed), cuts: 0 });
     }
 
@@ -260,7 +260,7 @@ impl Shared {
 impl Lottery {
     /// Whether this chunk ends its connection.
     fn draw(&mut self) -> bool {
-        let cut = self.random.below(100) < self.percent;
+        let cut = self.random.percent(self.percent);
         self.cuts += u64::from(cut);
         cut
     }

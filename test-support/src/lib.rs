@@ -5,13 +5,12 @@ mod effort;
 mod fault_proxy;
 mod nutcracker;
 mod process;
-mod random;
 mod recorder;
 mod redis_server;
 
 pub use effort::{SOAK_FACTOR, TEST_SEED, soak_factor, test_seed};
 pub use fault_proxy::{Direction, FaultProxy};
 pub use nutcracker::{Nutcracker, NutcrackerBuilder};
-pub use random::Random;
 pub use recorder::{Recorded, Recorder};
 pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use session_core::conformance::Random;

@@ -15,14 +15,19 @@ use crate::{project, setup};
 
 /// The tests that do as much as the environment variable [`test_support::SOAK_FACTOR`] wants: the crate's folder, and the
 /// name of the test program.
-const LONG: [(&str, &str); 9] = [
+const LONG: [(&str, &str); 14] = [
+    ("session-core", "model_memory"),
     ("session-core", "table_model"),
     ("session-core", "interleavings"),
+    ("session-redis", "model_redis"),
     ("session-redis", "interleavings"),
     ("session-redis", "crowd"),
     ("session-redis", "kept_copies"),
+    ("session-twemproxy", "model_twemproxy"),
+    ("session-twemproxy", "lost_replies"),
     ("examples/shop", "processes"),
     ("examples/shop", "cut_replies"),
+    ("examples/shop", "twemproxy_replies"),
     ("examples/shop", "kills"),
     ("examples/shop", "busy_counters"),
 ];
@@ -197,13 +202,15 @@ mod tests {
 
     #[test]
     fn no_test_that_takes_the_factor_is_forgotten() {
-        let folders = ["session-core", "session-redis", "session-serde", "session-tower", "examples/shop"];
+        let folders =
+            ["session-core", "session-redis", "session-serde", "session-tower", "session-twemproxy", "examples/shop"];
         for (folder, tests) in folders.map(|folder| (folder, project::root().join(folder).join("tests"))) {
             let Ok(tests) = fs::read_dir(tests) else { continue };
             for path in tests.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
                 let text = fs::read_to_string(&path).unwrap();
                 let program = path.file_stem().unwrap().to_str().unwrap();
-                if text.to_ascii_lowercase().contains("soak") {
+                let takes_it = ["soak", "conformance::sessions", "conformance::interleavings"];
+                if takes_it.iter().any(|word| text.to_ascii_lowercase().contains(word)) {
                     assert!(LONG.contains(&(folder, program)), "{}", path.display());
                 }
             }

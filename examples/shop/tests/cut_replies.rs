@@ -14,14 +14,14 @@ use test_support::{Direction, FaultProxy, Random, RedisServer, soak_factor, test
 const SHOPS: usize = 4;
 
 /// Of a hundred replies, so many close their connection instead of arriving.
-const LOST: u64 = 30;
+const LOST: usize = 30;
 
 /// How many requests are under way at a time. Requests that were on one connection when it was closed all try again
 /// after the same time, on one connection again, and any reply that is lost there is lost to all of them: the more there
 /// are, the less is left of their seven attempts.
 const AT_ONCE: usize = 12;
 
-const SESSIONS: u64 = 4;
+const SESSIONS: usize = 4;
 
 const REQUESTS: u64 = 400;
 
@@ -102,8 +102,8 @@ async fn one_hour(proxy: &FaultProxy, shops: &Shops, random: &mut Random) -> u64
     let work: Vec<_> = (0..REQUESTS)
         .map(|number| {
             // Half of them are of the first session, so that there are many of one and some of several.
-            let customer = if random.below(2) == 0 { 0 } else { usize::try_from(random.below(SESSIONS)).unwrap() };
-            let shop = &shops.addresses[usize::try_from(random.below(SHOPS as u64)).unwrap()];
+            let customer = if random.below(2) == 0 { 0 } else { random.below(SESSIONS) };
+            let shop = &shops.addresses[random.below(SHOPS)];
             (number % 3 == 0, Arc::clone(&customers[customer]), shop.clone())
         })
         .collect();

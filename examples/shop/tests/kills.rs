@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 const CLIENTS: u64 = 4;
 
 /// The longest that a shop lives, in microseconds from the first answer on.
-const LONGEST_LIFE: u64 = 20_000;
+const LONGEST_LIFE: usize = 20_000;
 
 /// What was asked for and what was acknowledged.
 #[derive(Default)]
@@ -42,7 +42,7 @@ async fn a_killed_shop_has_kept_its_word() {
         for number in 0..CLIENTS {
             clients.spawn(visit_and_buy(number, visitor.clone(), address.clone(), Arc::clone(&ledger)));
         }
-        tokio::time::sleep(Duration::from_micros(random.below(LONGEST_LIFE))).await;
+        tokio::time::sleep(Duration::from_micros(random.below(LONGEST_LIFE) as u64)).await;
         shop.kill();
         clients.join_all().await;
 

@@ -43,7 +43,7 @@ fn deeds(random: &mut Random) -> Vec<Deed> {
         }
     }
     for last in (1..deeds.len()).rev() {
-        deeds.swap(last, usize::try_from(random.below(last as u64 + 1)).unwrap());
+        deeds.swap(last, random.below(last + 1));
     }
     deeds
 }
@@ -86,10 +86,7 @@ async fn one_day(redis: &RedisServer, shops: &Shops, random: &mut Random) {
 
     let deeds = deeds(random);
     let expected_visits = 1 + deeds.iter().filter(|deed| matches!(deed, Deed::Visit)).count() as u64;
-    let work: Vec<_> = deeds
-        .into_iter()
-        .map(|deed| (deed, shops.addresses[usize::try_from(random.below(SHOPS as u64)).unwrap()].clone()))
-        .collect();
+    let work: Vec<_> = deeds.into_iter().map(|deed| (deed, shops.addresses[random.below(SHOPS)].clone())).collect();
     side_by_side(AT_ONCE, work, |(deed, shop)| do_it(deed, shop, visitor.clone(), Arc::clone(&visits))).await;
 
     let cart: BTreeMap<_, _> = (0..ARTICLES).map(|article| (format!("article {article}"), 4)).collect();

@@ -14,12 +14,12 @@ use test_support::{Direction, FaultProxy, Nutcracker, Random, Recorder, soak_fac
 const SHOPS: usize = 4;
 
 /// Of a hundred replies, so many close their connection instead of arriving.
-const LOST: u64 = 20;
+const LOST: usize = 20;
 
 const AT_ONCE: usize = 32;
 
 /// So many that each server has some.
-const SESSIONS: u64 = 12;
+const SESSIONS: usize = 12;
 
 const REQUESTS: u64 = 600;
 
@@ -100,7 +100,7 @@ async fn visits_and_carts_are_exact_though_replies_are_lost() {
     shops.assert_running();
     let spread: Vec<_> = nutcracker.keys("shop:*").iter().map(Vec::len).collect();
     println!("the sessions lie on the servers as {spread:?}");
-    assert_eq!(spread.iter().sum::<usize>() as u64, SESSIONS * soak_factor() as u64, "a session is lost or doubled");
+    assert_eq!(spread.iter().sum::<usize>(), SESSIONS * soak_factor(), "a session is lost or doubled");
     assert!(spread.iter().filter(|count| **count > 0).count() >= 2, "{spread:?}");
     for recorded in recorder.commands().keys() {
         let known = ["PING", "HGETALL", "HMGET", "PTTL", "EVAL", "EVALSHA"].contains(&recorded.name.as_str());
@@ -114,8 +114,8 @@ async fn one_hour(faults: &FaultProxy, shops: &Shops, customers: &[Arc<Customer>
     let work: Vec<_> = (0..REQUESTS)
         .map(|number| {
             // A third of them are of the first session, so that there are many of one and some of several.
-            let customer = if random.below(3) == 0 { 0 } else { usize::try_from(random.below(SESSIONS)).unwrap() };
-            let shop = &shops.addresses[usize::try_from(random.below(SHOPS as u64)).unwrap()];
+            let customer = if random.below(3) == 0 { 0 } else { random.below(SESSIONS) };
+            let shop = &shops.addresses[random.below(SHOPS)];
             (number % 3 == 0, Arc::clone(&customers[customer]), shop.clone())
         })
         .collect();

@@ -160,8 +160,8 @@ impl<S: SessionSerializer> Run<S> {
             54..59 => self.start(true),
             59..61 => self.leave(),
             61..63 => self.cancel(),
-            63..66 => self.late().await,
-            66..67 => self.wait().await,
+            63..64 => self.late().await,
+            64..65 => self.wait().await,
             _ => self.release(),
         }
         self.chaos.quiet().await;
@@ -364,7 +364,7 @@ impl<S: SessionSerializer> Run<S> {
         let place = self.random.below(waiting);
         let verdict = if self.random.percent(self.faults) {
             use Verdict::{Delay, LoseAnswer, LoseRequest, Rejected, Unavailable};
-            self.random.pick(&[Unavailable, Rejected, LoseRequest, LoseAnswer, Delay])
+            self.random.pick(&[Unavailable, Rejected, LoseRequest, LoseAnswer, Delay, Delay])
         } else {
             Verdict::Run
         };

@@ -1,4 +1,4 @@
-//! Writing what was changed: take-off, answer, and what becomes of it.
+//! Writing what was changed: which step comes next, and what the store's answer means.
 //!
 //! One batch of a session is on its way at a time; what is changed meanwhile travels with the next. A batch that was
 //! not answered is sent again unchanged before any other, so that the store recognises it.
@@ -9,18 +9,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Purpose};
+use super::landing::Events;
 use super::rotation::Stage;
 use super::state::State;
 use super::{Live, Phase};
-use crate::attribute::Slot;
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
-use crate::id::{Fingerprint, Generation};
+use crate::id::Fingerprint;
 use crate::key::SessionKey;
 use crate::name::AttributeName;
 use crate::observer::SizeAt;
-use crate::provider::{
-    Action, Change, Commit, Committed, Creation, Deadline, Destruction, RESEND_AT_MOST, Renewal, Renewed,
-};
+use crate::provider::{Commit, Committed, Destruction, RESEND_AT_MOST, Renewal, Renewed};
 use crate::retry::Schedule;
 use crate::route::Route;
 use crate::shared::Shared;
@@ -302,16 +300,6 @@ fn named(batch: &Batch, found: &[(usize, Option<bytes::Bytes>)]) -> Vec<Attribut
     found.iter().filter_map(|(index, _)| Some(batch.commit.changes.get(*index)?.name.clone())).collect()
 }
 
-/// What the observer is told after an acknowledgement.
-#[derive(Default)]
-pub(super) struct Events {
-    session: Option<Fingerprint>,
-    created: bool,
-    size: usize,
-    written: Vec<(AttributeName, usize)>,
-    removed: Vec<AttributeName>,
-}
-
 impl Shared {
     fn tell(&self, events: Events) {
         let Some(session) = events.session else { return };
@@ -375,198 +363,6 @@ impl State {
                 Ok(Next::Nothing)
             }
         }
-    }
-
-    fn take_off_creation(&mut self, shared: &Shared) -> Result<()> {
-        let Some(place) = self.place.clone() else { return Ok(()) };
-        let generation = Generation::generate()?;
-        let changes = self.copy_of_all();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.generation = Some(generation);
-        let deadline = shared.settings.absolute_timeout.map_or(Deadline::Never, Deadline::After);
-        let creation = Creation { fingerprint: place.id.fingerprint(), created: None, deadline };
-        let idle_timeout = self.idle.take_off();
-        self.take_off(shared, place.key, Purpose::Create, generation, Some(creation), changes, idle_timeout);
-        Ok(())
-    }
-
-    /// Puts everything on its way to a key that holds nothing yet.
-    pub(super) fn copy_of_all(&mut self) -> Vec<Change> {
-        let copied = self.slots.iter_mut().filter_map(|slot| {
-            let action = Action::Set(slot.take_off_copy()?);
-            Some(Change { name: slot.name().clone(), action })
-        });
-        copied.collect()
-    }
-
-    fn take_off_changes(&mut self, shared: &Shared) {
-        let (Some(place), Some(generation)) = (self.place.clone(), self.generation) else { return };
-        let changes: Vec<_> = self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| {
-                let action = slot.take_off()?;
-                Some(Change { name: slot.name().clone(), action })
-            })
-            .collect();
-        let idle_timeout = self.idle.take_off();
-        if changes.is_empty() && idle_timeout.is_none() {
-            return;
-        }
-        self.take_off(shared, place.key, Purpose::Change, generation, None, changes, idle_timeout);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one batch, named by the three callers")]
-    pub(super) fn take_off(
-        &mut self,
-        shared: &Shared,
-        key: SessionKey,
-        purpose: Purpose,
-        generation: Generation,
-        creation: Option<Creation>,
-        changes: Vec<Change>,
-        idle_change: Option<Option<Duration>>,
-    ) {
-        let idle_timeout = self.idle.now().unwrap_or(shared.settings.idle_timeout);
-        let commit = Commit {
-            generation,
-            writer: shared.writer,
-            sequence: shared.next_sequence(),
-            repeated: false,
-            creation,
-            changes,
-            idle_timeout: idle_change,
-            time_to_live: shared.settings.time_to_live(idle_timeout),
-        };
-        self.batch = Some(Batch {
-            commit: Arc::new(commit),
-            key,
-            purpose,
-            covers: self.changes,
-            idle_timeout,
-            since: Instant::now(),
-            sent: 1,
-        });
-    }
-
-    /// The batch was applied. `found`: the version before it, `None` if it had been applied earlier.
-    fn acknowledge(
-        &mut self,
-        batch: &Batch,
-        found: Option<u64>,
-        mut counters: impl Iterator<Item = Option<bytes::Bytes>>,
-        remaining: Duration,
-    ) -> Events {
-        match batch.purpose {
-            Purpose::Copy | Purpose::Carry => {
-                self.copied(batch, remaining);
-                return Events::default();
-            }
-            Purpose::Create => {
-                self.phase = Phase::Stored;
-                self.version = 1;
-            }
-            Purpose::Change => match found {
-                // A load that came after it has told a newer version already.
-                Some(found) if self.version > found => {}
-                Some(found) if self.version == found => self.version = found + 1,
-                // Somebody else wrote too: the copy is incomplete.
-                _ => self.stale = true,
-            },
-        }
-        let mut events =
-            Events { session: self.fingerprint(), created: batch.purpose == Purpose::Create, ..Events::default() };
-        let mut failures = std::mem::take(&mut self.failures);
-        for change in &batch.commit.changes {
-            let stored = match &change.action {
-                Action::Set(bytes) => Some(bytes.clone()),
-                Action::Remove => None,
-                Action::Increment(_) => counters.next().flatten(),
-                Action::Replace { value, .. } => value.clone(),
-            };
-            match &stored {
-                Some(bytes) => events.written.push((change.name.clone(), bytes.len())),
-                None => events.removed.push(change.name.clone()),
-            }
-            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) {
-                slot.acknowledged(stored, &mut failures);
-            }
-        }
-        self.failures = failures;
-        self.idle.acknowledged(batch.covers);
-        self.touched.acknowledged(batch.covers);
-        self.expiry.set(remaining, batch.idle_timeout);
-        self.settled = batch.covers;
-        self.acknowledged = batch.covers;
-        self.written = batch.commit.sequence;
-        self.recount();
-        events.size = self.size;
-        events
-    }
-
-    /// The batch was surely not applied: its changes are pending again.
-    fn not_applied(&mut self, batch: Batch) {
-        match (batch.purpose, &mut self.rotation) {
-            // What was to be carried is found again by the next retirement; the copy itself is stored.
-            (Purpose::Carry, _) => return,
-            (Purpose::Copy, Some(rotation)) => rotation.stage = Stage::Wanted,
-            _ => {}
-        }
-        self.slots.iter_mut().for_each(Slot::not_applied);
-        self.idle.not_applied();
-        self.recount();
-    }
-
-    fn conflicted(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>, impatient: bool) {
-        let mut failures = std::mem::take(&mut self.failures);
-        for (index, stored) in found {
-            let Some(change) = batch.commit.changes.get(index) else { continue };
-            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
-            if impatient {
-                let text = "other processes changed the attribute again and again; try the request again";
-                slot.give_up(&Error::new(ErrorKind::Conflict, Operation::Commit, text), &mut failures);
-                slot.reloaded(stored, false, &mut failures);
-            } else {
-                slot.conflicted(stored, &mut failures);
-            }
-        }
-        self.failures = failures;
-        self.back_on_ground();
-    }
-
-    fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>) {
-        let mut failures = std::mem::take(&mut self.failures);
-        for (index, stored) in found {
-            let Some(change) = batch.commit.changes.get(index) else { continue };
-            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
-            let text = "the stored attribute is no counter, or would leave the range of counters";
-            slot.give_up(&Error::new(ErrorKind::NotACounter, Operation::Commit, text), &mut failures);
-            slot.reloaded(stored, false, &mut failures);
-        }
-        self.failures = failures;
-        self.back_on_ground();
-    }
-
-    /// The batch was refused because of some attributes; the others' changes are pending again.
-    fn back_on_ground(&mut self) {
-        self.slots.iter_mut().for_each(Slot::not_applied);
-        self.idle.not_applied();
-        self.stale = true;
-        self.recount();
-    }
-
-    /// A batch unanswered for so long may not be sent again: the store might have forgotten this writer.
-    fn abandon_unanswered(&mut self) {
-        let text = "the store did not answer for so long that the write may not be repeated";
-        let error = Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, text);
-        self.batch = None;
-        self.give_up_all(&error);
-        self.rotation = None;
-        self.settled = self.changes;
-        self.stale = self.phase == Phase::Stored;
-        self.recount();
     }
 
     fn destructions(&self) -> Vec<(SessionKey, Destruction)> {

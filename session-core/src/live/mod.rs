@@ -1,12 +1,14 @@
 //! The live copy of a session that all requests of this process share.
 //!
-//! `check` makes it as the store has it, `commit` writes what was changed, `rotation` moves it to another id.
+//! `check` makes it as the store has it; `commit` writes what was changed, which leaves in `take_off` and arrives in
+//! `landing`; `rotation` moves it to another id.
 
 mod batch;
 mod check;
 mod commit;
 mod expiry;
 mod flight;
+mod landing;
 mod rotation;
 mod rounds;
 mod state;
@@ -14,6 +16,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod table_tests;
+mod take_off;
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

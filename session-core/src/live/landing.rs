@@ -1,0 +1,143 @@
+//! Landing: what becomes of a batch's changes when the store has answered.
+
+use std::time::Duration;
+
+use super::Phase;
+use super::batch::{Batch, Purpose};
+use super::rotation::Stage;
+use super::state::State;
+use crate::attribute::Slot;
+use crate::error::{Error, ErrorKind, Operation};
+use crate::id::Fingerprint;
+use crate::name::AttributeName;
+use crate::provider::Action;
+
+/// What the observer is told after an acknowledgement.
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) session: Option<Fingerprint>,
+    pub(super) created: bool,
+    pub(super) size: usize,
+    pub(super) written: Vec<(AttributeName, usize)>,
+    pub(super) removed: Vec<AttributeName>,
+}
+
+impl State {
+    /// The batch was applied. `found`: the version before it, `None` if it had been applied earlier.
+    pub(super) fn acknowledge(
+        &mut self,
+        batch: &Batch,
+        found: Option<u64>,
+        mut counters: impl Iterator<Item = Option<bytes::Bytes>>,
+        remaining: Duration,
+    ) -> Events {
+        match batch.purpose {
+            Purpose::Copy | Purpose::Carry => {
+                self.copied(batch, remaining);
+                return Events::default();
+            }
+            Purpose::Create => {
+                self.phase = Phase::Stored;
+                self.version = 1;
+            }
+            Purpose::Change => match found {
+                // A load that came after it has told a newer version already.
+                Some(found) if self.version > found => {}
+                Some(found) if self.version == found => self.version = found + 1,
+                // Somebody else wrote too: the copy is incomplete.
+                _ => self.stale = true,
+            },
+        }
+        let mut events =
+            Events { session: self.fingerprint(), created: batch.purpose == Purpose::Create, ..Events::default() };
+        let mut failures = std::mem::take(&mut self.failures);
+        for change in &batch.commit.changes {
+            let stored = match &change.action {
+                Action::Set(bytes) => Some(bytes.clone()),
+                Action::Remove => None,
+                Action::Increment(_) => counters.next().flatten(),
+                Action::Replace { value, .. } => value.clone(),
+            };
+            match &stored {
+                Some(bytes) => events.written.push((change.name.clone(), bytes.len())),
+                None => events.removed.push(change.name.clone()),
+            }
+            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) {
+                slot.acknowledged(stored, &mut failures);
+            }
+        }
+        self.failures = failures;
+        self.idle.acknowledged(batch.covers);
+        self.touched.acknowledged(batch.covers);
+        self.expiry.set(remaining, batch.idle_timeout);
+        self.settled = batch.covers;
+        self.acknowledged = batch.covers;
+        self.written = batch.commit.sequence;
+        self.recount();
+        events.size = self.size;
+        events
+    }
+
+    /// The batch was surely not applied: its changes are pending again.
+    pub(super) fn not_applied(&mut self, batch: Batch) {
+        match (batch.purpose, &mut self.rotation) {
+            // What was to be carried is found again by the next retirement; the copy itself is stored.
+            (Purpose::Carry, _) => return,
+            (Purpose::Copy, Some(rotation)) => rotation.stage = Stage::Wanted,
+            _ => {}
+        }
+        self.slots.iter_mut().for_each(Slot::not_applied);
+        self.idle.not_applied();
+        self.recount();
+    }
+
+    pub(super) fn conflicted(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>, impatient: bool) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for (index, stored) in found {
+            let Some(change) = batch.commit.changes.get(index) else { continue };
+            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
+            if impatient {
+                let text = "other processes changed the attribute again and again; try the request again";
+                slot.give_up(&Error::new(ErrorKind::Conflict, Operation::Commit, text), &mut failures);
+                slot.reloaded(stored, false, &mut failures);
+            } else {
+                slot.conflicted(stored, &mut failures);
+            }
+        }
+        self.failures = failures;
+        self.back_on_ground();
+    }
+
+    pub(super) fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for (index, stored) in found {
+            let Some(change) = batch.commit.changes.get(index) else { continue };
+            let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
+            let text = "the stored attribute is no counter, or would leave the range of counters";
+            slot.give_up(&Error::new(ErrorKind::NotACounter, Operation::Commit, text), &mut failures);
+            slot.reloaded(stored, false, &mut failures);
+        }
+        self.failures = failures;
+        self.back_on_ground();
+    }
+
+    /// The batch was refused because of some attributes; the others' changes are pending again.
+    fn back_on_ground(&mut self) {
+        self.slots.iter_mut().for_each(Slot::not_applied);
+        self.idle.not_applied();
+        self.stale = true;
+        self.recount();
+    }
+
+    /// A batch unanswered for so long may not be sent again: the store might have forgotten this writer.
+    pub(super) fn abandon_unanswered(&mut self) {
+        let text = "the store did not answer for so long that the write may not be repeated";
+        let error = Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, text);
+        self.batch = None;
+        self.give_up_all(&error);
+        self.rotation = None;
+        self.settled = self.changes;
+        self.stale = self.phase == Phase::Stored;
+        self.recount();
+    }
+}

@@ -62,8 +62,17 @@ pub trait SessionSerializer: Clone + Send + Sync + 'static {
     /// The name by which it is chosen in settings and shown in logs.
     fn name(&self) -> &'static str;
 
-    /// Whether a value can be decoded without knowing its type.
+    /// Whether what it writes can be decoded without knowing its type.
     fn is_self_describing(&self) -> bool;
+
+    /// Whether these bytes can be decoded without knowing the type of their value. Where that is not so, bytes of any
+    /// type may be taken for a value of any other.
+    ///
+    /// A serializer that also reads what others wrote has to look at the bytes; all others need not implement this.
+    fn describes_itself(&self, bytes: &[u8]) -> bool {
+        let _ = bytes;
+        self.is_self_describing()
+    }
 }
 
 /// Why a value could not be encoded or decoded.

@@ -7,11 +7,17 @@ use session_core::{Error, ErrorKind, Operation, Result, SerializerError, Session
 
 #[cfg(feature = "json")]
 use crate::Json;
+#[cfg(feature = "msgpack")]
+use crate::MessagePack;
+#[cfg(feature = "postcard")]
+use crate::Postcard;
+use crate::tag::Writer;
 
-/// One of the serializers that are compiled in, chosen at run time.
+/// One of the serializers that are compiled in, chosen at run time. It writes with that one, and reads what any of them
+/// wrote.
 ///
-/// Its cost over the serializer itself is one branch per value. Without any serializer's feature it has no variant, so
-/// that crates which name it compile, and force no serializer on anybody.
+/// Its cost over the serializer itself is a branch or two per value. Without any serializer's feature it has no variant,
+/// so that crates which name it compile, and force no serializer on anybody.
 ///
 /// ```
 /// # #[cfg(feature = "json")] {
@@ -27,22 +33,58 @@ use crate::Json;
 /// # }
 /// # Ok::<(), session_core::Error>(())
 /// ```
+///
+/// # Changing the serializer of a running deployment
+///
+/// The first byte of a value tells who wrote it (the crate's documentation lists the tags). So sessions written with one
+/// serializer live on under another; each attribute is rewritten when it next changes.
+///
+/// ```
+/// # #[cfg(all(feature = "json", feature = "msgpack"))] {
+/// # use session_core::SessionSerializer;
+/// # use session_serde::{Codec, Json, MessagePack};
+/// let (before, after) = (Codec::from(Json), Codec::from(MessagePack));
+/// let mut bytes = Vec::new();
+/// before.encode(&["apple", "pear"], &mut bytes)?;
+/// assert_eq!(after.decode::<Vec<&str>>(&bytes)?, ["apple", "pear"]);
+/// # }
+/// # Ok::<(), session_core::SerializerError>(())
+/// ```
+///
+/// While both versions of the program run side by side, the old one has to read what the new one writes. So first roll
+/// out a version that has the new serializer's feature switched on and still writes with the old one; then change the
+/// choice; and keep the old serializer's feature until the last session that it wrote has expired.
+///
+/// # Errors
+///
+/// A value whose serializer is not compiled in, or whose tag is unknown, is an error that says so, never taken for absent.
+/// Each serializer by itself reads only what it wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
     /// [`Json`].
     #[cfg(feature = "json")]
     Json(Json),
+    /// [`MessagePack`].
+    #[cfg(feature = "msgpack")]
+    MessagePack(MessagePack),
+    /// [`Postcard`].
+    #[cfg(feature = "postcard")]
+    Postcard(Postcard),
 }
 
 impl Codec {
-    /// All that are compiled in; the first is the default.
+    /// All that are compiled in.
     pub const ALL: &'static [Self] = &[
         #[cfg(feature = "json")]
         Self::Json(Json),
+        #[cfg(feature = "msgpack")]
+        Self::MessagePack(MessagePack),
+        #[cfg(feature = "postcard")]
+        Self::Postcard(Postcard),
     ];
 
-    /// The serializer of this name: `json`.
+    /// The serializer of this name: `json`, `msgpack`, `postcard`.
     ///
     /// # Errors
     ///
@@ -65,6 +107,7 @@ impl FromStr for Codec {
     }
 }
 
+// Only where JSON is compiled in: a default that depends on the features would change when another crate switches one on.
 #[cfg(feature = "json")]
 impl Default for Codec {
     /// [`Json`].
@@ -80,20 +123,43 @@ impl From<Json> for Codec {
     }
 }
 
+#[cfg(feature = "msgpack")]
+impl From<MessagePack> for Codec {
+    fn from(message_pack: MessagePack) -> Self {
+        Self::MessagePack(message_pack)
+    }
+}
+
+#[cfg(feature = "postcard")]
+impl From<Postcard> for Codec {
+    fn from(postcard: Postcard) -> Self {
+        Self::Postcard(postcard)
+    }
+}
+
 // Without a serializer there is no value of this type, and nothing uses the arguments.
-#[cfg_attr(not(feature = "json"), allow(unused_variables))]
+#[cfg_attr(not(any(feature = "json", feature = "msgpack", feature = "postcard")), allow(unused_variables))]
 impl SessionSerializer for Codec {
     fn encode<T: Serialize + ?Sized>(&self, value: &T, into: &mut Vec<u8>) -> Result<(), SerializerError> {
         match *self {
             #[cfg(feature = "json")]
             Self::Json(json) => json.encode(value, into),
+            #[cfg(feature = "msgpack")]
+            Self::MessagePack(message_pack) => message_pack.encode(value, into),
+            #[cfg(feature = "postcard")]
+            Self::Postcard(postcard) => postcard.encode(value, into),
         }
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, SerializerError> {
-        match *self {
+        match Writer::of(bytes) {
             #[cfg(feature = "json")]
-            Self::Json(json) => json.decode(bytes),
+            Writer::Json => Json.decode(bytes),
+            #[cfg(feature = "msgpack")]
+            Writer::MessagePack => MessagePack.decode(bytes),
+            #[cfg(feature = "postcard")]
+            Writer::Postcard => Postcard.decode(bytes),
+            other => Err(other.not_read_by("this program, as it was compiled,")),
         }
     }
 
@@ -101,6 +167,10 @@ impl SessionSerializer for Codec {
         match *self {
             #[cfg(feature = "json")]
             Self::Json(json) => json.name(),
+            #[cfg(feature = "msgpack")]
+            Self::MessagePack(message_pack) => message_pack.name(),
+            #[cfg(feature = "postcard")]
+            Self::Postcard(postcard) => postcard.name(),
         }
     }
 
@@ -108,7 +178,15 @@ impl SessionSerializer for Codec {
         match *self {
             #[cfg(feature = "json")]
             Self::Json(json) => json.is_self_describing(),
+            #[cfg(feature = "msgpack")]
+            Self::MessagePack(message_pack) => message_pack.is_self_describing(),
+            #[cfg(feature = "postcard")]
+            Self::Postcard(postcard) => postcard.is_self_describing(),
         }
+    }
+
+    fn describes_itself(&self, bytes: &[u8]) -> bool {
+        matches!(Writer::of(bytes), Writer::Json | Writer::MessagePack)
     }
 }
 
@@ -116,6 +194,7 @@ impl SessionSerializer for Codec {
 mod tests {
     use super::*;
 
+    #[cfg(any(feature = "json", feature = "msgpack", feature = "postcard"))]
     #[test]
     fn every_codec_is_found_by_its_name() {
         for codec in Codec::ALL {

@@ -7,6 +7,9 @@ use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use session_core::{SerializerError, SessionSerializer};
 
+use crate::limits::{self, too_deep};
+use crate::tag::Writer;
+
 /// Compact JSON, untagged: readable in `redis-cli`, and by programs in every language.
 ///
 /// ```
@@ -31,10 +34,10 @@ use session_core::{SerializerError, SessionSerializer};
 /// - Equal `HashMap`s may be written in different orders; they are then stored again although nothing changed. Prefer
 ///   `BTreeMap`.
 ///
-/// # Depth
+/// # Limits
 ///
-/// Values nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH) are refused when they are read, and therefore when they are
-/// written too: nothing is stored that cannot be read.
+/// Values nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH) or longer than [`MAX_BYTES`](Self::MAX_BYTES) are refused
+/// when they are written as when they are read: nothing is stored that cannot be read.
 ///
 /// ```
 /// # use session_core::SessionSerializer;
@@ -51,7 +54,8 @@ use session_core::{SerializerError, SessionSerializer};
 /// # Errors
 ///
 /// Their texts say where and of what sort the fault is, and contain nothing of the value, the names of its fields or the
-/// words of its type's own errors.
+/// words of its type's own errors. What another serializer wrote, after a tag byte, is an error;
+/// [`Codec`](crate::Codec) reads it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json;
 
@@ -59,25 +63,38 @@ impl Json {
     /// How deeply lists and objects may be nested in one another; a number or a text has depth 0, a list of them 1.
     ///
     /// It is what `serde_json` reads at most.
-    pub const MAX_DEPTH: usize = 127;
+    pub const MAX_DEPTH: usize = limits::MAX_DEPTH;
+
+    /// How long one value may be: 16 MiB.
+    pub const MAX_BYTES: usize = limits::MAX_BYTES;
 }
 
 impl SessionSerializer for Json {
     fn encode<T: Serialize + ?Sized>(&self, value: &T, into: &mut Vec<u8>) -> Result<(), SerializerError> {
         let start = into.len();
-        value.serialize(&mut Serializer::with_formatter(&mut *into, Shallow::default())).map_err(|error| {
-            into.truncate(start);
-            SerializerError::new(match error.classify() {
+        let mut serializer = Serializer::with_formatter(&mut *into, Shallow::default());
+        let written = match value.serialize(&mut serializer) {
+            Ok(()) => limits::check_size(into.len() - start),
+            Err(error) => Err(match error.classify() {
                 // Writing to a `Vec` cannot fail, so this is `Shallow`'s.
-                Category::Io => "nested deeper than 127 levels",
-                Category::Syntax | Category::Eof => "a key that JSON cannot have",
-                Category::Data => "the type refuses to be encoded",
-            })
-        })
+                Category::Io => too_deep(),
+                Category::Syntax | Category::Eof => SerializerError::new("a key that JSON cannot have"),
+                Category::Data => SerializerError::new("the type refuses to be encoded"),
+            }),
+        };
+        if written.is_err() {
+            into.truncate(start);
+        }
+        written
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, SerializerError> {
+        limits::check_size(bytes.len())?;
         serde_json::from_slice(bytes).map_err(|error| {
+            let writer = Writer::of(bytes);
+            if writer != Writer::Json {
+                return writer.not_read_by("JSON alone");
+            }
             // The error's own text quotes what it found.
             let what = match error.classify() {
                 Category::Eof => "the JSON ends too early",

@@ -52,7 +52,7 @@
 //! # Features
 //!
 //! - `axum` (default): the extractor `Session`, and [`SessionRejection`] as a response.
-//! - `json` (default): makes [`session_serde::Codec`] able to speak JSON.
+//! - `json` (default), `msgpack`, `postcard`: make [`session_serde::Codec`] able to speak JSON, MessagePack, postcard.
 
 mod cache;
 mod cookie;

@@ -25,6 +25,21 @@ const LEAN: &[Lean] = &[
         features: &["--no-default-features"],
         unwanted: &["rmp-serde", "postcard", "serde_json"],
     },
+    Lean {
+        package: "session-serde",
+        features: &["--no-default-features", "--features", "json"],
+        unwanted: &["rmp-serde", "postcard"],
+    },
+    Lean {
+        package: "session-serde",
+        features: &["--no-default-features", "--features", "msgpack"],
+        unwanted: &["postcard", "serde_json"],
+    },
+    Lean {
+        package: "session-serde",
+        features: &["--no-default-features", "--features", "postcard"],
+        unwanted: &["rmp-serde", "serde_json"],
+    },
     Lean { package: "session-serde", features: &["--all-features"], unwanted: &["axum-core", "http", "redis"] },
     Lean {
         package: "session-redis",
@@ -39,10 +54,14 @@ const LEAN: &[Lean] = &[
     Lean {
         package: "session-tower",
         features: &["--no-default-features"],
-        unwanted: &["axum", "axum-core", "hyper", "redis", "serde_json"],
+        unwanted: &["axum", "axum-core", "hyper", "postcard", "redis", "rmp-serde", "serde_json"],
     },
     Lean { package: "session-tower", features: &["--all-features"], unwanted: &["axum", "hyper", "redis"] },
 ];
+
+/// Features that are also checked together, because code depends on which of them are there.
+const TOGETHER: &[(&str, &str)] =
+    &[("session-serde", "json,msgpack"), ("session-serde", "json,postcard"), ("session-serde", "msgpack,postcard")];
 
 /// What a check is called, and how it is done.
 type Check = (&'static str, fn() -> Result<()>);
@@ -84,11 +103,13 @@ fn documentation() -> Result<()> {
     step::run(&mut command)
 }
 
-/// Every published crate without features, and with each of its features alone. (Clippy compiles, too.)
+/// Every published crate without features, with each of its features alone, and with some together. (Clippy compiles,
+/// too.)
 fn features_alone() -> Result<()> {
     let mut failed = Vec::new();
     for (package, features) in published()? {
-        for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
+        let together = TOGETHER.iter().filter(|(other, _)| *other == package).map(|(_, features)| *features);
+        for feature in std::iter::once("").chain(features.iter().map(String::as_str)).chain(together) {
             if clippy(&["--package", &package, "--no-default-features", "--features", feature]).is_err() {
                 failed.push(if feature.is_empty() {
                     format!("{package} without features")

@@ -18,7 +18,7 @@ use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
 /// | `PORT` | 3000 | where it listens, on 127.0.0.1; 0: any free port |
 /// | `SESSION_PROVIDER` | `redis` | where sessions are kept: `redis`, `twemproxy`, or `memory`, which ends with the shop |
 /// | `SESSION_URL` | `redis://127.0.0.1:6379` | which Redis, or where the TwemProxy is |
-/// | `SESSION_SERIALIZER` | `json` | one of the compiled-in serializers |
+/// | `SESSION_SERIALIZER` | `json` | with what it writes: `json`, `msgpack`, `postcard`; it reads what any of them wrote |
 /// | `SESSION_KEY_PREFIX` | `shop:` | of the keys in Redis; each application has its own |
 /// | `SESSION_IDLE_TIMEOUT` | `20m` | how long a session lives after its last request |
 /// | `SESSION_RETRY_TIMEOUT` | `0` | how long a request waits for a Redis that cannot be reached; 0: not at all |
@@ -166,6 +166,8 @@ impl std::error::Error for WrongSetting {}
 
 #[cfg(test)]
 mod tests {
+    use session_core::SessionSerializer as _;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, WrongSetting> {
@@ -191,7 +193,7 @@ mod tests {
         let settings = read(&[
             ("PORT", "0"),
             ("SESSION_PROVIDER", "memory"),
-            ("SESSION_SERIALIZER", "json"),
+            ("SESSION_SERIALIZER", "msgpack"),
             ("SESSION_KEY_PREFIX", "other:"),
             ("SESSION_IDLE_TIMEOUT", "1h 30m"),
             ("SESSION_RETRY_TIMEOUT", "500ms"),
@@ -200,6 +202,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.port, 0);
         assert!(matches!(settings.provider, Provider::Memory));
+        assert_eq!(settings.serializer.name(), "msgpack");
         assert_eq!(settings.key_prefix, "other:");
         assert_eq!(settings.idle_timeout, Duration::from_secs(90 * 60));
         assert_eq!(settings.retry_timeout, Duration::from_millis(500));

@@ -92,8 +92,8 @@ where
 /// Adds to an attribute that the serializer stored as an integer, which makes it a counter.
 pub(crate) fn into_counter<S: SessionSerializer>(codec: &S, current: Option<&Bytes>, by: i64) -> Result<Bytes> {
     match current {
-        // A serializer that does not describe itself takes any bytes for an integer.
-        Some(bytes) if counter::parse(bytes).is_none() && codec.is_self_describing() => {
+        // Bytes that do not describe themselves are taken for an integer whatever they are.
+        Some(bytes) if counter::parse(bytes).is_none() && codec.describes_itself(bytes) => {
             let value = codec
                 .decode::<i64>(bytes)
                 .map_err(|error| counter::not_a_counter("the attribute holds something else").with_source(error))?;

@@ -1,0 +1,3 @@
+//! What every serializer of this crate promises.
+
+mod limits;

@@ -11,6 +11,7 @@ use crate::attribute::{Memo, Op, Step, coding, counter};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::handle::{Guard, Handle};
 use crate::id::{Fingerprint, SessionId};
+use crate::inspect::{Inspected, inspect};
 use crate::live::{Live, Phase, StateGuard};
 use crate::name::AttributeName;
 use crate::observer::ErrorSource;
@@ -357,6 +358,40 @@ impl<S: SessionSerializer> Session<S> {
             let present = state.slots.iter().filter(|slot| slot.now().is_some());
             present.map(|slot| slot.name().as_str().to_owned()).collect()
         })
+    }
+
+    /// All attributes as this request sees them, decoded as far as their bytes describe themselves, in the order of their
+    /// names. For tools and debugging; `V` is a type for any value, such as `session_serde::Value`.
+    ///
+    /// ```
+    /// # use session_core::{Content, MemoryProvider, RequestContext, SessionManager};
+    /// # use session_serde::{Json, Value};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// # let manager = SessionManager::builder(MemoryProvider::new(), Json).build()?;
+    /// # let session = manager.open(&RequestContext::default(), None).await?;
+    /// session.insert("theme", "dark")?;
+    /// session.increment("visits", 1)?;
+    /// for attribute in session.inspect::<Value>()? {
+    ///     match attribute.content {
+    ///         Content::Value(value) => println!("{}: {value}", attribute.name.as_str()),
+    ///         other => println!("{}: {other:?}, {} bytes", attribute.name.as_str(), attribute.bytes),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains). An attribute that cannot be decoded is an item of the answer.
+    pub fn inspect<V: DeserializeOwned>(&self) -> Result<Vec<Inspected<V>>> {
+        // Decoded after the session is unlocked: `V` may be anybody's.
+        let attributes: Vec<_> = self.read(|state| {
+            let present = state.slots.iter().filter_map(|slot| Some((slot.name().clone(), slot.now()?.clone())));
+            present.collect()
+        })?;
+        Ok(inspect(&self.codec, attributes.iter().map(|(name, value)| (name, value))))
     }
 
     /// How many attributes there are.

@@ -43,6 +43,12 @@
 //! read. Bytes that a stranger may have written neither overflow the stack nor take time or memory out of proportion to
 //! their length (as far as the type itself does not: each element of a list of large arrays is large).
 //!
+//! # Tools and debugging
+//!
+//! [`Value`] is any value. `session.inspect::<Value>()` decodes a whole session, and
+//! [`StoredSession::inspect`](session_core::StoredSession::inspect) what a store answered, as far as the bytes describe
+//! themselves. What postcard wrote does not.
+//!
 //! # One's own serializer
 //!
 //! It implements [`session_core::SessionSerializer`] and needs nothing of this crate. `examples/own-serializer` shows one
@@ -61,6 +67,7 @@ mod msgpack;
 mod postcard;
 #[cfg_attr(not(any(feature = "json", feature = "msgpack", feature = "postcard")), allow(dead_code))]
 mod tag;
+mod value;
 
 pub use codec::Codec;
 #[cfg(feature = "json")]
@@ -69,3 +76,4 @@ pub use json::Json;
 pub use msgpack::MessagePack;
 #[cfg(feature = "postcard")]
 pub use postcard::Postcard;
+pub use value::Value;

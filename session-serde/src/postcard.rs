@@ -64,6 +64,21 @@ use crate::tag::{self, Writer};
 /// # Ok::<(), session_core::SerializerError>(())
 /// ```
 ///
+/// Not even the same program is safe that writes one type and reads another:
+///
+/// ```
+/// # use session_core::SessionSerializer;
+/// # use session_serde::Postcard;
+/// # let mut bytes = Vec::new();
+/// Postcard.encode(&1, &mut bytes)?; // an i32, as Rust has it where nothing else is said
+/// assert_eq!(Postcard.decode::<u32>(&bytes)?, 2);
+///
+/// # bytes.clear();
+/// Postcard.encode(&["tea", "milk"], &mut bytes)?; // an array, whose length is its type's
+/// assert!(Postcard.decode::<Vec<String>>(&bytes).is_err());
+/// # Ok::<(), session_core::SerializerError>(())
+/// ```
+///
 /// What is safe: a variant added **at the end** of an enum (for new programs; old ones answer an error), and a change of
 /// names. For every other change give the attribute a new name (`cart2` instead of `cart`), or begin with another
 /// serializer: what is there is then still read by its tag.

@@ -46,6 +46,7 @@ enum made internally tagged            error  error   error
 value wrapped in a newtype             works  works   works
 newtype made a struct                  error  error   works
 struct made a map                      works  works   error
+array made a list                      works  works   error
 list made a set                        works  works   works
 list made a map                        error  error   works
 old program reads an added field       works  works   error
@@ -181,6 +182,7 @@ fn changes() -> Vec<(&'static str, Outcome)> {
         ("value wrapped in a newtype", read(3_u32, Newtype(3))),
         ("newtype made a struct", read(Newtype(3), fields!(number: u32 = 3))),
         ("struct made a map", read(prices(), BTreeMap::from([("net".to_owned(), 3_u32), ("gross".to_owned(), 4)]))),
+        ("array made a list", read([3_u32, 4], vec![3_u32, 4])),
         ("list made a set", read(vec![3_u32, 4], BTreeSet::from([3_u32, 4]))),
         ("list made a map", read(vec![(3_u32, 4_u32)], BTreeMap::from([(3_u32, 4_u32)]))),
         (

@@ -75,6 +75,13 @@ impl Shop {
         }
     }
 
+    /// Tells it to end, as an operator does.
+    pub fn stop(&mut self) -> ExitStatus {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        self.wait()
+    }
+
     /// Ends it as a power cut would (SIGKILL).
     pub fn kill(&mut self) {
         self.0.kill().unwrap();

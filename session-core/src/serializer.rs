@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 /// - **Marked**: encodings other than JSON start with a tag byte of their own, 0x80 to 0xFF for applications'
 ///   serializers, so that bytes of another serializer are never taken for one's own.
 ///
+/// A value may borrow from the bytes it is decoded from. A serializer that first turns them into others (decrypts or
+/// unpacks them) gives these to its deserializer as a reader, from which nothing can be borrowed:
+/// `examples/own-serializer` does so.
+///
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use session_core::{SerializerError, SessionSerializer};

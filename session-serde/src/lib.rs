@@ -52,7 +52,7 @@
 //! # One's own serializer
 //!
 //! It implements [`session_core::SessionSerializer`] and needs nothing of this crate. `examples/own-serializer` shows one
-//! that compresses what [`Codec`] writes.
+//! that compresses.
 
 #[cfg(any(feature = "msgpack", feature = "postcard"))]
 mod bounded;

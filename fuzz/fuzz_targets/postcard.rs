@@ -1,0 +1,6 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use session_serde::Postcard;
+
+fuzz_target!(|bytes: &[u8]| session_fuzz::decode_tagged(Postcard, Postcard::TAG, bytes));

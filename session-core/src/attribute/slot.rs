@@ -2,15 +2,13 @@
 
 use bytes::Bytes;
 
+use super::authors::{Author, Authors};
 use super::counter;
 use super::memo::Memo;
 use super::op::{Op, Step};
 use crate::error::{Error, Result};
 use crate::name::AttributeName;
 use crate::provider::Action;
-
-/// The number of the request (its handle) that made a change; it is told if the change fails for good.
-pub(crate) type Author = u64;
 
 /// A change that was taken out of the session because no repetition can help it.
 pub(crate) struct Failure {
@@ -25,7 +23,7 @@ pub(crate) struct Slot {
     known: Option<Bytes>,
     flying: Option<Flying>,
     pending: Option<Op>,
-    authors: Vec<Author>,
+    authors: Authors,
     now: Option<Bytes>,
     memo: Memo,
 }
@@ -35,14 +33,14 @@ struct Flying {
     op: Op,
     /// What it then holds, as far as this process knows.
     expected: Option<Bytes>,
-    authors: Vec<Author>,
+    authors: Authors,
 }
 
 impl Slot {
     /// An attribute as it was loaded, or one that is not there.
     pub(crate) fn new(name: AttributeName, known: Option<Bytes>) -> Self {
         let now = known.clone();
-        Self { name, known, flying: None, pending: None, authors: Vec::new(), now, memo: Memo::default() }
+        Self { name, known, flying: None, pending: None, authors: Authors::default(), now, memo: Memo::default() }
     }
 
     pub(crate) fn name(&self) -> &AttributeName {
@@ -85,9 +83,7 @@ impl Slot {
             None => op,
             Some(earlier) => earlier.then(op),
         });
-        if !self.authors.contains(&author) {
-            self.authors.push(author);
-        }
+        self.authors.add(author);
         self.now = now;
         self.settle();
     }
@@ -147,11 +143,7 @@ impl Slot {
             None => flying.op,
             Some(later) => flying.op.then(later),
         });
-        for author in flying.authors {
-            if !self.authors.contains(&author) {
-                self.authors.push(author);
-            }
-        }
+        flying.authors.into_iter().for_each(|author| self.authors.add(author));
         self.settle();
     }
 
@@ -166,7 +158,7 @@ impl Slot {
     pub(crate) fn give_up(&mut self, error: &Error, failures: &mut Vec<Failure>) {
         let flying = self.flying.take().map(|flying| flying.authors).unwrap_or_default();
         self.pending = None;
-        let authors = flying.into_iter().chain(std::mem::take(&mut self.authors));
+        let authors = flying.into_iter().chain(std::mem::take(&mut self.authors).into_iter());
         let error = error.clone().with_attribute(self.name.as_str());
         failures.extend(authors.map(|author| Failure { author, error: error.clone() }));
         if self.now != self.known {
@@ -215,7 +207,11 @@ impl Slot {
             Err(error) => {
                 self.pending = None;
                 let error = error.with_attribute(self.name.as_str());
-                failures.extend(self.authors.drain(..).map(|author| Failure { author, error: error.clone() }));
+                failures.extend(
+                    std::mem::take(&mut self.authors)
+                        .into_iter()
+                        .map(|author| Failure { author, error: error.clone() }),
+                );
                 self.memo.clear();
                 self.now = base;
             }
@@ -228,7 +224,7 @@ impl Slot {
     fn settle(&mut self) {
         if self.flying.is_none() && self.pending.is_some() && self.now == self.known {
             self.pending = None;
-            self.authors.clear();
+            self.authors = Authors::default();
         }
     }
 }

@@ -40,12 +40,12 @@ impl Subject for Memory {
 
 #[tokio::test(start_paused = true)]
 async fn requests_one_after_the_other_are_answered_exactly() {
-    sessions::exactly(&Memory::new(), &Json, 1_000).await;
+    sessions::exactly(&Memory::new(), &Json, 800).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_under_faults_keep_every_promise() {
-    sessions::under_faults(&Memory::new(), &Json, 400).await;
+    sessions::under_faults(&Memory::new(), &Json, 1_200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,6 @@
 //! Random requests of several processes on one session, compared with a model.
 //!
-//! Each [`SessionManager`](crate::SessionManager) of a run stands for a process; all share the store under test. A run
+//! Each [`SessionManager`] of a run stands for a process; all share the store under test. A run
 //! is short, so that its steps can be read when it fails; a failure names the run's seed, and with `SESSION_TEST_SEED`
 //! set to it that run comes first. `SESSION_SOAK_FACTOR` multiplies the number of runs.
 //!

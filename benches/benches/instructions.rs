@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     all(&mut parts);
+    // Without valgrind there are no counts, rather than those of another day.
+    let _ = fs::remove_file(benches::figures().join("instructions.json"));
     let folder = benches::figures().join("callgrind");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;

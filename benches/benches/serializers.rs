@@ -1,6 +1,7 @@
 //! How long the serializers take for values as people keep them.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use benches::values::{self, ForEach, Sample, decode_all, decode_two, encoded};
 use criterion::measurement::WallTime;
@@ -10,7 +11,11 @@ use session_core::SessionSerializer;
 use session_serde::{Json, MessagePack, Postcard};
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_millis(1_500))
+        .without_plots()
+        .configure_from_args();
     for operation in [Operation::EncodeReused, Operation::EncodeFresh, Operation::Decode, Operation::DecodeBorrowed] {
         let mut group = criterion.benchmark_group(operation.name());
         each(&mut group, operation, Json);

@@ -1,4 +1,4 @@
-//! `cargo xtask`: set-up, demo, tests and checks of this workspace, one subcommand per job.
+//! `cargo xtask`: set-up, demo, tests, measurements and checks of this workspace, one subcommand per job.
 
 mod bench;
 mod ci;
@@ -35,11 +35,9 @@ enum Task {
     },
     /// Runs the long tests for long, and writes the results to target/soak.
     Soak(soak::Options),
-    /// Measures what sessions cost, with real servers.
-    Bench {
-        /// Which benches, for instance `providers`; all, if none is named.
-        names: Vec<String>,
-    },
+    /// Measures, and writes what was found.
+    #[command(subcommand)]
+    Bench(bench::Subject),
     /// Everything that has to pass: tests, format, clippy, documentation, each feature alone, dependencies.
     Ci,
 }
@@ -61,7 +59,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo(options) => return demo::run(&options),
         Task::Test { arguments } => test::run(&arguments)?,
         Task::Soak(options) => soak::run(&options)?,
-        Task::Bench { names } => bench::run(&names)?,
+        Task::Bench(subject) => bench::run(&subject)?,
         Task::Ci => ci::run()?,
     }
     Ok(ExitCode::SUCCESS)

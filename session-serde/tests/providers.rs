@@ -13,28 +13,42 @@ use session_core::{
 };
 use session_redis::{RedisConfig, RedisProvider};
 use session_serde::{Codec, Json, MessagePack, Postcard, Value};
-use test_support::RedisServer;
+use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
+use test_support::{Nutcracker, RedisServer};
 
 /// A store, and what it needs to live.
 struct Store {
     provider: Arc<dyn SessionProvider>,
-    _server: Option<RedisServer>,
+    _servers: Servers,
+}
+
+#[expect(dead_code, reason = "they run as long as they are held")]
+enum Servers {
+    None,
+    Redis(RedisServer),
+    Twemproxy(Nutcracker),
 }
 
 fn memory() -> Store {
-    Store { provider: Arc::new(MemoryProvider::new()), _server: None }
+    Store { provider: Arc::new(MemoryProvider::new()), _servers: Servers::None }
 }
 
 fn redis() -> Store {
     let server = RedisServer::spawn().unwrap();
     let provider = RedisProvider::new(&RedisConfig::new().url(server.url())).unwrap();
-    Store { provider: Arc::new(provider), _server: Some(server) }
+    Store { provider: Arc::new(provider), _servers: Servers::Redis(server) }
+}
+
+fn twemproxy() -> Store {
+    let proxy = Nutcracker::spawn().unwrap();
+    let provider = TwemproxyProvider::new(&TwemproxyConfig::new().url(proxy.url())).unwrap();
+    Store { provider: Arc::new(provider), _servers: Servers::Twemproxy(proxy) }
 }
 
 /// Each test, with every serializer in every store.
 macro_rules! tests {
     ($($test:ident)*) => {
-        tests! { memory redis; [$($test)*] }
+        tests! { memory redis twemproxy; [$($test)*] }
     };
     ($($store:ident)*; $tests:tt) => {
         $(mod $store {

@@ -1,10 +1,11 @@
 //! A redis-server of the test's own.
 
 use std::ffi::OsString;
-use std::io::{Read as _, Result, Write as _};
+use std::io::{Error, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -187,7 +188,21 @@ impl RedisServer {
 }
 
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    /// Below the ports that the system gives to outgoing connections, which could take one between the look and the
+    /// start of the server.
+    const PORTS: std::ops::Range<u32> = 15_000..32_000;
+    /// Counted, so that no two servers of this process look at the same one.
+    static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let number = std::process::id().wrapping_mul(131).wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + number % (PORTS.end - PORTS.start);
+        if let Ok(port) = u16::try_from(port)
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            return Ok(port);
+        }
+    }
+    Err(Error::other("no port is free"))
 }
 
 /// Runs `redis-cli` against this port of 127.0.0.1.

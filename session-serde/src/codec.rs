@@ -51,6 +51,9 @@ use crate::tag::Writer;
 /// # Ok::<(), session_core::SerializerError>(())
 /// ```
 ///
+/// What the new serializer cannot carry is not there any more once it is rewritten: a float that is `NaN` becomes `null`
+/// under JSON, which cannot be read as a float.
+///
 /// While both versions of the program run side by side, the old one has to read what the new one writes. So first roll
 /// out a version that has the new serializer's feature switched on and still writes with the old one; then change the
 /// choice; and keep the old serializer's feature until the last session that it wrote has expired.

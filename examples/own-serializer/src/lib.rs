@@ -34,7 +34,7 @@ impl SessionSerializer for Compressed {
         // The length comes first. It may be anybody's, so it is looked at before memory is reserved for it.
         let length = packed.first_chunk().map_or(usize::MAX, |length| u32::from_le_bytes(*length) as usize);
         if length > Json::MAX_BYTES {
-            return Err(SerializerError::new("not what was compressed here"));
+            return Err(SerializerError::new("longer than 16 MiB"));
         }
         let json = lz4_flex::decompress_size_prepended(packed)
             .map_err(|_| SerializerError::new("not what was compressed here"))?;

@@ -55,6 +55,11 @@ fn bytes_of_others_are_errors() {
         assert!(Compressed.decode::<Option<String>>(bytes).is_err(), "{bytes:?}");
     }
     assert!(Compressed.decode::<u8>(&valid).is_err());
+    // 4 GiB, and a byte more than there may be.
+    for length in [u32::MAX, (16 << 20) + 1] {
+        let bytes = [&[0x80][..], &length.to_le_bytes(), &[0; 100]].concat();
+        assert_eq!(Compressed.decode::<String>(&bytes).unwrap_err().to_string(), "longer than 16 MiB");
+    }
     let packed = [&[0x80][..], &lz4_flex::compress_prepend_size(br#""x" "y""#)].concat();
     assert_eq!(Compressed.decode::<String>(&packed).unwrap_err().to_string(), "something follows the JSON");
 }

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use session_core::SessionSerializer;
-use session_serde::{Codec, Value};
+use session_serde::{Codec, Json, MessagePack, Postcard, Value};
 
 use super::types::{
     AdjacentlyTagged, Cart, Chain, Flattened, InternallyTagged, Role, Shapes, Skipping, Tree, Untagged, User,
@@ -51,12 +51,18 @@ pub fn decode(codec: Codec, bytes: &[u8]) {
     borrowed::<(&str, &[u8], Vec<&str>)>(codec, bytes);
 }
 
-/// What can be decoded can be encoded, and then is the same for ever.
+/// What can be decoded can be encoded by the same serializer, and then is the same for ever. (Not by any other: JSON has
+/// no word for what is not a number.)
 fn again<T: Serialize + DeserializeOwned>(codec: Codec, bytes: &[u8]) {
     let Ok(value) = codec.decode::<T>(bytes) else { return };
+    let writer = match bytes.first() {
+        Some(&MessagePack::TAG) => Codec::from(MessagePack),
+        Some(&Postcard::TAG) => Codec::from(Postcard),
+        _ => Codec::from(Json),
+    };
     let encode = |value: &T| {
         let mut bytes = Vec::new();
-        codec.encode(value, &mut bytes).expect("what can be decoded can be encoded");
+        writer.encode(value, &mut bytes).expect("what can be decoded can be encoded");
         bytes
     };
     let once = encode(&value);

@@ -36,7 +36,7 @@ pub use observer::{ErrorSource, Observer, SizeAt};
 pub use provider::{
     Action, COUNTER_LIMIT, Capabilities, Change, Checked, Commit, Committed, Creation, Deadline, Destroyed,
     Destruction, Header, Loaded, RESEND_AT_MOST, Renewal, Renewed, Retired, Retirement, SessionProvider, StoredSession,
-    TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION, WRITER_KEPT_FOR,
+    TOMBSTONE_AFTER_REPEATED_CREATION, TOMBSTONE_AFTER_ROTATION, Traffic, WRITER_KEPT_FOR,
 };
 pub use serializer::{SerializerError, SessionSerializer};
 pub use session::{ClientId, Closed, Session};

@@ -29,6 +29,12 @@ pub trait SessionProvider: Send + Sync + 'static {
     /// What this provider can do, and its limits.
     fn capabilities(&self) -> Capabilities;
 
+    /// What went over its connections since it was made. A provider without connections answers zeros, which is what
+    /// is done unless overridden.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
     /// Reads a whole session. Writes nothing. `writer` is the asker: the answer tells its newest sequence number found.
     async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded>;
 
@@ -71,6 +77,10 @@ pub trait SessionProvider: Send + Sync + 'static {
 impl<P: SessionProvider + ?Sized> SessionProvider for Arc<P> {
     fn capabilities(&self) -> Capabilities {
         (**self).capabilities()
+    }
+
+    fn traffic(&self) -> Traffic {
+        (**self).traffic()
     }
 
     async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {
@@ -125,16 +135,26 @@ pub struct Capabilities {
     pub max_value_bytes: usize,
     /// How long one call may take at most before it answers an error.
     pub operation_timeout: Duration,
+    /// Whether the server can tell its clients of changes unasked.
+    pub server_push: bool,
 }
 
 impl Capabilities {
-    /// No limits beyond those of keys and memory, and an operation timeout of one second.
+    /// No limits beyond those of keys and memory, an operation timeout of one second, and no server that speaks unasked.
     pub const fn unlimited() -> Self {
         Self {
             max_key_bytes: SessionKey::MAX_LENGTH,
             max_value_bytes: usize::MAX,
             operation_timeout: Duration::from_secs(1),
+            server_push: false,
         }
+    }
+
+    /// The same, with a server that can tell its clients of changes unasked, or without.
+    #[must_use]
+    pub const fn with_server_push(mut self, server_push: bool) -> Self {
+        self.server_push = server_push;
+        self
     }
 
     /// The same with another operation timeout.
@@ -156,6 +176,39 @@ impl Capabilities {
     pub const fn with_max_value_bytes(mut self, bytes: usize) -> Self {
         self.max_value_bytes = bytes;
         self
+    }
+}
+
+/// What went over connections: commands, the replies to them, and bytes in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Commands that were handed to a connection.
+    pub commands_sent: u64,
+    /// Replies that arrived, errors included.
+    pub replies_received: u64,
+    /// Bytes that were handed to the system, those of connecting included; before encryption.
+    pub bytes_sent: u64,
+    /// Bytes that were received, those of connecting included; after decryption.
+    pub bytes_received: u64,
+}
+
+impl Traffic {
+    /// What was added since an earlier count.
+    ///
+    /// ```
+    /// # use session_core::Traffic;
+    /// let earlier = Traffic { commands_sent: 2, replies_received: 2, bytes_sent: 60, bytes_received: 9 };
+    /// let now = Traffic { commands_sent: 5, ..earlier };
+    /// assert_eq!(now.since(&earlier), Traffic { commands_sent: 3, ..Traffic::default() });
+    /// ```
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            commands_sent: self.commands_sent.saturating_sub(earlier.commands_sent),
+            replies_received: self.replies_received.saturating_sub(earlier.replies_received),
+            bytes_sent: self.bytes_sent.saturating_sub(earlier.bytes_sent),
+            bytes_received: self.bytes_received.saturating_sub(earlier.bytes_received),
+        }
     }
 }
 

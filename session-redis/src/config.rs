@@ -1,6 +1,7 @@
 //! Settings of a connection.
 
 mod parse;
+mod topology;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use session_core::{Error, ErrorKind, Operation, Result};
 
 use crate::transport::{Address, Credentials, Endpoint};
 use parse::Parsed;
+pub use topology::{Servers, Topology};
 
 /// Where Redis is and how to talk to it.
 ///
@@ -18,7 +20,7 @@ use parse::Parsed;
 /// names one. `Debug` hides the access key, also in the URL.
 ///
 /// ```
-/// use session_redis::{RedisConfig, RedisProvider};
+/// use session_redis::{RedisConfig, Topology};
 ///
 /// for config in [
 ///     RedisConfig::new(),
@@ -26,8 +28,9 @@ use parse::Parsed;
 ///     RedisConfig::new().url("redis://shop:open%20sesame@redis.internal/2"),
 ///     RedisConfig::new().url("redis+unix:///run/redis/redis.sock?db=2"),
 ///     RedisConfig::new().url("redis.internal:6379,password=open sesame,defaultDatabase=2,abortConnect=False"),
+///     RedisConfig::new().topology(Topology::sentinel("mymaster", ["one.internal", "two.internal", "three.internal"])),
 /// ] {
-///     RedisProvider::new(&config)?;
+///     config.check()?;
 ///     assert!(!format!("{config:?}").contains("sesame"));
 /// }
 /// # Ok::<(), session_core::Error>(())
@@ -38,6 +41,7 @@ pub struct RedisConfig {
     host: Option<String>,
     port: Option<u16>,
     unix_socket: Option<PathBuf>,
+    topology: Option<Topology>,
     username: Option<String>,
     access_key: Option<String>,
     database: Option<u32>,
@@ -65,7 +69,8 @@ impl RedisConfig {
     ///
     /// Or as a connection string: `host:port,password=…,ssl=true,defaultDatabase=1`. It may also set `user`, `sslHost`
     /// (here [`server_name`](Self::server_name)), and `connectTimeout`, `syncTimeout` (milliseconds), `keepAlive`
-    /// (seconds), where those were not set otherwise. Options that mean nothing here are ignored (`abortConnect`,
+    /// (seconds), where those were not set otherwise. With `serviceName` the servers, one or several, are the sentinels
+    /// that know the master of this name, see [`Topology::sentinel`]; they are not told the password. Options that mean nothing here are ignored (`abortConnect`,
     /// `allowAdmin`, `connectRetry`, `resolveDns`, `name`, …), others are an error.
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
@@ -91,6 +96,14 @@ impl RedisConfig {
     #[must_use]
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.unix_socket = Some(path.into());
+        self
+    }
+
+    /// How many servers there are, and which of them has a session; [`Topology::single`] unless set. Another names the
+    /// servers itself, and excludes `url`, `host`, `port` and `unix_socket`.
+    #[must_use]
+    pub fn topology(mut self, topology: Topology) -> Self {
+        self.topology = Some(topology);
         self
     }
 
@@ -187,7 +200,17 @@ impl RedisConfig {
     pub fn check(&self) -> Result<RedisSettings> {
         let parsed = self.parsed()?;
         let ssl = self.ssl.or(parsed.ssl).unwrap_or(false);
-        let address = self.address(&parsed, ssl)?;
+        let servers = match self.several().or(parsed.topology.as_ref()) {
+            Some(topology) => topology.check(ssl)?,
+            None => Servers::Single,
+        };
+        let address = match &servers {
+            Servers::Single => self.address(&parsed, ssl)?,
+            Servers::Sentinel { sentinels: nodes, .. } | Servers::Cluster { nodes } => {
+                self.require_no_address()?;
+                nodes[0].clone()
+            }
+        };
         let over_unix = matches!(address, Address::Unix(_));
         let server_name = self.server_name.clone().or(parsed.server_name);
         for (setting, set) in [
@@ -205,10 +228,13 @@ impl RedisConfig {
         endpoint.credentials =
             credentials(self.username.clone().or(parsed.username), self.access_key.clone().or(parsed.access_key))?;
         endpoint.database = self.database.or(parsed.database).unwrap_or(0);
+        let possible = endpoint.database == 0 || !matches!(servers, Servers::Cluster { .. });
+        require(possible, "database", "a cluster has database 0 only (setting `topology`)")?;
         endpoint.keep_alive =
             Some(self.keep_alive.or(parsed.keep_alive).unwrap_or(Duration::from_secs(5))).filter(|it| !it.is_zero());
         let settings = RedisSettings {
             endpoint,
+            servers,
             connections: self.connections.unwrap_or(1),
             connect_timeout: self.connect_timeout.or(parsed.connect_timeout).unwrap_or(Duration::from_secs(5)),
             operation_timeout: self.operation_timeout.or(parsed.operation_timeout).unwrap_or(Duration::from_secs(1)),
@@ -231,10 +257,28 @@ impl RedisConfig {
         ] {
             require(!set, setting, "cannot be set together with `url`")?;
         }
+        require(self.several().is_none(), "topology", "cannot be set together with `url`")?;
         let parsed = parse::parse(url)?;
         let twice = self.database.is_some() && parsed.database.is_some();
         require(!twice, "database", "is also in `url`")?;
         Ok(parsed)
+    }
+
+    /// The topology, if it is one that names the servers.
+    fn several(&self) -> Option<&Topology> {
+        self.topology.as_ref().filter(|topology| **topology != Topology::single())
+    }
+
+    /// Makes sure that nothing but the topology says where the servers are.
+    fn require_no_address(&self) -> Result<()> {
+        for (set, why) in [
+            (self.host.is_some(), "names the servers, so it cannot be set together with `host`"),
+            (self.port.is_some(), "names the servers, so it cannot be set together with `port`"),
+            (self.unix_socket.is_some(), "names the servers, so it cannot be set together with `unix_socket`"),
+        ] {
+            require(!set, "topology", why)?;
+        }
+        Ok(())
     }
 
     fn address(&self, parsed: &Parsed, ssl: bool) -> Result<Address> {
@@ -245,8 +289,7 @@ impl RedisConfig {
             return Ok(Address::Unix(path.clone()));
         }
         let host = self.host.as_ref().or(parsed.host.as_ref()).map_or("127.0.0.1", String::as_str);
-        let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"/,@[]".contains(&byte);
-        require(!host.is_empty() && !host.bytes().any(odd), "host", "is no host name or address")?;
+        require(is_host(host), "host", "is no host name or address")?;
         let port = self.port.or(parsed.port).unwrap_or(if ssl { 6380 } else { 6379 });
         require(port != 0, "port", "must not be 0")?;
         Ok(Address::Tcp { host: host.to_owned(), port })
@@ -278,8 +321,10 @@ const MOST_VALUE_BYTES: usize = 512 * 1024 * 1024;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// The server, and how to be let in.
+    /// The server, and how to be let in. Where the settings name several, its address is that of the first.
     pub endpoint: Endpoint,
+    /// Which servers there are.
+    pub servers: Servers,
     /// How many connections to share.
     pub connections: usize,
     /// How long one attempt to connect may take.
@@ -294,7 +339,7 @@ impl RedisSettings {
     fn check(&self) -> Result<()> {
         /// Longer than anybody waits, and far from where adding to a clock overflows.
         const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-        let Self { endpoint, connections, connect_timeout, operation_timeout, max_value_bytes } = self;
+        let Self { endpoint, servers: _, connections, connect_timeout, operation_timeout, max_value_bytes } = self;
         for (setting, timeout) in [("connect_timeout", connect_timeout), ("operation_timeout", operation_timeout)] {
             require(!timeout.is_zero(), setting, "must not be zero")?;
             require(*timeout <= LONGEST, setting, "must not be longer than a day")?;
@@ -305,6 +350,12 @@ impl RedisSettings {
         require((1..=256).contains(connections), "connections", "must be between 1 and 256")?;
         require((1..=MOST_VALUE_BYTES).contains(max_value_bytes), "max_value_bytes", "must be between 1 and 512 MiB")
     }
+}
+
+/// Whether this may be the name or address of a host.
+fn is_host(host: &str) -> bool {
+    let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"/,@[]".contains(&byte);
+    !host.is_empty() && !host.bytes().any(odd)
 }
 
 fn credentials(username: Option<String>, access_key: Option<String>) -> Result<Option<Credentials>> {
@@ -332,6 +383,7 @@ impl fmt::Debug for RedisConfig {
             host,
             port,
             unix_socket,
+            topology,
             username,
             access_key,
             database,
@@ -358,6 +410,7 @@ impl fmt::Debug for RedisConfig {
         show("host", host.as_ref().map(|it| it as _));
         show("port", port.as_ref().map(|it| it as _));
         show("unix_socket", unix_socket.as_ref().map(|it| it as _));
+        show("topology", topology.as_ref().map(|it| it as _));
         show("username", username.as_ref().map(|it| it as _));
         show("access_key", access_key.as_ref().map(|_| hidden));
         show("database", database.as_ref().map(|it| it as _));

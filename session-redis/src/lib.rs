@@ -18,6 +18,6 @@ mod stamps;
 pub mod steps;
 pub mod transport;
 
-pub use config::{RedisConfig, RedisSettings};
+pub use config::{RedisConfig, RedisSettings, Servers, Topology};
 pub use error::refusal;
 pub use provider::RedisProvider;

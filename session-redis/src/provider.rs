@@ -4,11 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use session_core::{
-    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Loaded, Renewal, Renewed, Result, Retired,
-    Retirement, SessionKey, SessionProvider, WriterId,
+    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, Operation, Renewal,
+    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, WriterId,
 };
 
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, Servers};
 use crate::steps::Steps;
 use crate::transport::{Endpoint, Link};
 
@@ -41,6 +41,10 @@ impl RedisProvider {
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
     pub fn new(config: &RedisConfig) -> Result<Self> {
         let settings = config.check()?;
+        if settings.servers != Servers::Single {
+            let why = "`topology`: only a single server is supported";
+            return Err(Error::new(ErrorKind::Config, Operation::Configure, why));
+        }
         let link =
             Link::new(settings.endpoint, settings.connections, settings.connect_timeout, settings.operation_timeout);
         Ok(Self {

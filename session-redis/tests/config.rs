@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use session_core::ErrorKind;
 use session_redis::transport::{Address, Credentials};
-use session_redis::{RedisConfig, RedisProvider};
+use session_redis::{RedisConfig, RedisProvider, Servers, Topology};
 
 fn tcp(host: &str, port: u16) -> Address {
     Address::Tcp { host: host.to_owned(), port }
@@ -99,8 +99,11 @@ fn without_the_feature_there_is_no_tls() {
 #[test]
 fn wrong_settings_are_named_and_secrets_are_not() {
     let new = RedisConfig::new;
+    let cluster = || Topology::cluster(["h"]);
+    let sentinel = || Topology::sentinel("m", ["h"]);
     let second = Duration::from_secs(1);
     for (config, setting) in [
+        (new().topology(Topology::cluster(["h"])).ssl(false).url("redis://u:sesame@h"), "`ssl`"),
         (new().url("http://user:sesame@h"), "`url`"),
         (new().url("redis://user:sesame@h:99999"), "`url`"),
         (new().url("redis://user:sesame@h/x"), "`url`"),
@@ -118,7 +121,8 @@ fn wrong_settings_are_named_and_secrets_are_not() {
         (new().url("h,sesame=1"), "`url`"),
         (new().url("h,ssl=sesame"), "`url`"),
         (new().url("h,defaultDatabase=sesame"), "`url`"),
-        (new().url("h,serviceName=sesame"), "`url`"),
+        (new().url("h,i:port,serviceName=m,password=sesame"), "`topology`"),
+        (new().url("h,i,serviceName=,password=sesame"), "`serviceName`"),
         (new().url("h,proxy=Twemproxy"), "`url`"),
         (new().url("redis://h").host("sesame"), "`host`"),
         (new().url("redis://h").port(1), "`port`"),
@@ -127,6 +131,26 @@ fn wrong_settings_are_named_and_secrets_are_not() {
         (new().url("redis://h").ssl(true), "`ssl`"),
         (new().url("redis://h").unix_socket("/sesame"), "`unix_socket`"),
         (new().url("redis://h/1").database(1), "`database`"),
+        (new().topology(cluster()).url("redis://h"), "`url`"),
+        (new().topology(cluster()).url("redis://h"), "`topology`"),
+        (new().topology(cluster()).host("h"), "`host`"),
+        (new().topology(cluster()).port(1), "`port`"),
+        (new().topology(cluster()).unix_socket("/s"), "`unix_socket`"),
+        (new().topology(sentinel()).host("h"), "`topology`"),
+        (new().topology(cluster()).database(1), "`database`"),
+        (new().topology(cluster()).username("u"), "`username`"),
+        (new().url("h,serviceName=m").host("i"), "`host`"),
+        (new().url("h,serviceName=m,defaultDatabase=1").database(1), "`database`"),
+        (new().topology(Topology::cluster([""; 0])), "`topology`"),
+        (new().topology(Topology::cluster([""])), "`topology`"),
+        (new().topology(Topology::cluster(["h", "h:0"])), "`topology`"),
+        (new().topology(Topology::cluster(["h:70000"])), "`topology`"),
+        (new().topology(Topology::cluster(["[::1]7000"])), "`topology`"),
+        (new().topology(Topology::cluster(["redis://u:sesame@h"])), "`topology`"),
+        (new().topology(Topology::sentinel("", ["h"])), "`topology`"),
+        (new().topology(Topology::sentinel("two words", ["h"])), "`topology`"),
+        (new().topology(sentinel().with_sentinel_credentials(None, "")), "`topology`"),
+        (new().topology(sentinel().with_sentinel_credentials(Some(String::new()), "sesame")), "`topology`"),
         (new().host(""), "`host`"),
         (new().host("a b"), "`host`"),
         (new().host("h/sesame"), "`host`"),
@@ -156,6 +180,46 @@ fn wrong_settings_are_named_and_secrets_are_not() {
         let everything = format!("{text} {error:?}");
         assert!(!everything.contains("sesame"), "{everything}");
     }
+}
+
+#[test]
+fn topologies() {
+    let checked = |topology: Topology| RedisConfig::new().topology(topology).check().unwrap().servers;
+    assert_eq!(checked(Topology::single()), Servers::Single);
+    assert_eq!(Topology::single(), Topology::default());
+    assert_eq!(
+        checked(Topology::cluster(["a", "b:7000", "[::1]:7000", "::1"])),
+        Servers::Cluster { nodes: vec![tcp("a", 6379), tcp("b", 7000), tcp("::1", 7000), tcp("::1", 6379)] },
+    );
+    let sentinels = || vec![tcp("a", 26379), tcp("b", 7000)];
+    let master_name = || "mymaster".to_owned();
+    assert_eq!(
+        checked(Topology::sentinel("mymaster", ["a".to_owned(), "b:7000".to_owned()])),
+        Servers::Sentinel { master_name: master_name(), sentinels: sentinels(), credentials: None },
+    );
+    for username in [None, Some("watch")] {
+        let topology = Topology::sentinel("mymaster", ["a", "b:7000"])
+            .with_sentinel_credentials(username.map(str::to_owned), "sesame");
+        let credentials = credentials(username, "sesame");
+        let expected = Servers::Sentinel { master_name: master_name(), sentinels: sentinels(), credentials };
+        let text = format!("{topology:?} {expected:?}");
+        assert!(text.contains("<hidden>") && !text.contains("sesame"), "{text}");
+        assert_eq!(checked(topology), expected);
+    }
+
+    let string = RedisConfig::new().url("a,b:7000,serviceName=mymaster,password=x,defaultDatabase=2,user=u");
+    let settings = string.topology(Topology::single()).check().unwrap();
+    let expected = Servers::Sentinel { master_name: master_name(), sentinels: sentinels(), credentials: None };
+    assert_eq!(settings.servers, expected);
+    assert_eq!(settings.endpoint.credentials, credentials(Some("u"), "x"), "of the master");
+    assert_eq!(settings.endpoint.database, 2);
+    // One sentinel is enough, and what names one server is single whatever it says beside that.
+    let one = RedisConfig::new().url("a,servicename=mymaster").check().unwrap().servers;
+    let sentinels = vec![tcp("a", 26379)];
+    assert_eq!(one, Servers::Sentinel { master_name: master_name(), sentinels, credentials: None });
+    assert_eq!(RedisConfig::new().url("a,serviceName=").check().unwrap().servers, Servers::Single);
+    let settings = RedisConfig::new().topology(Topology::single()).host("h").check().unwrap();
+    assert_eq!((settings.servers, settings.endpoint.address), (Servers::Single, tcp("h", 6379)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use session_core::{Error, ErrorKind, Operation, Result, SessionKey};
-use session_redis::{RedisConfig, RedisSettings};
+use session_redis::{RedisConfig, RedisSettings, Servers};
 
 /// Where a TwemProxy is and how to talk to it.
 ///
@@ -168,6 +168,9 @@ impl TwemproxyConfig {
             redis = redis.url(url);
         }
         let redis = redis.check()?;
+        if redis.servers != Servers::Single {
+            return Err(wrong("url", "serviceName: a TwemProxy is not found through sentinels"));
+        }
         if redis.endpoint.database != 0 {
             return Err(wrong("database", "a TwemProxy has database 0 only"));
         }
@@ -251,6 +254,7 @@ mod tests {
             (config().url("rediss://127.0.0.1"), "ssl"),
             (config().url("127.0.0.1:1, SSL = True"), "ssl"),
             (config().url("127.0.0.1:1,proxy=envoy"), "url"),
+            (config().url("127.0.0.1:1,serviceName=mymaster"), "url"),
             (config().url("redis://127.0.0.1").port(1), "port"),
             (config().mbuf_size(511), "mbuf_size"),
             (config().mbuf_size(1 << 25), "mbuf_size"),

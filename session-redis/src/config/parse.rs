@@ -9,12 +9,15 @@ use percent_encoding::percent_decode_str;
 use session_core::{Error, Result};
 use url::{Host, Url};
 
+use super::topology::{Topology, host_and_port};
+
 /// What was said; `None` where nothing was.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) unix_socket: Option<PathBuf>,
+    pub(super) topology: Option<Topology>,
     pub(super) username: Option<String>,
     pub(super) access_key: Option<String>,
     pub(super) database: Option<u32>,
@@ -78,36 +81,34 @@ fn unix(url: &Url) -> Result<Parsed> {
     Ok(parsed)
 }
 
-/// The form of StackExchange.Redis: the server, then options, all separated by commas.
+/// The form of StackExchange.Redis: the server, or the sentinels that know it, then options, all separated by commas.
 fn connection_string(text: &str) -> Result<Parsed> {
     let mut parsed = Parsed::default();
+    let mut servers = Vec::new();
+    let mut service_name = None;
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        match part.split_once('=') {
-            None if parsed.host.is_some() => {
-                return Err(wrong("names several servers; this connection is for a single one"));
+        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            None => servers.push(part),
+            Some((name, value)) if name.eq_ignore_ascii_case("serviceName") => {
+                service_name = Some(value).filter(|value| !value.is_empty());
             }
-            None => (parsed.host, parsed.port) = server(part)?,
-            Some((name, value)) => option(&mut parsed, name.trim(), value.trim())?,
+            Some((name, value)) => option(&mut parsed, name, value)?,
         }
     }
-    match parsed.host {
-        Some(_) => Ok(parsed),
-        None => Err(wrong("names no server")),
+    match (servers.as_slice(), service_name) {
+        ([], _) => return Err(wrong("names no server")),
+        (sentinels, Some(name)) => parsed.topology = Some(Topology::sentinel(name, sentinels.iter().copied())),
+        ([server], None) => {
+            let (host, port) = host_and_port(server).ok_or_else(|| wrong("the port is not a number in its range"))?;
+            (parsed.host, parsed.port) = (Some(host.to_owned()), port);
+        }
+        (_, None) => {
+            return Err(wrong(
+                "names several servers, which needs `serviceName` if they are sentinels; for a cluster, set `topology`",
+            ));
+        }
     }
-}
-
-fn server(text: &str) -> Result<(Option<String>, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
-        None => match text.split_once(':') {
-            // More than one colon: an IPv6 address without a port.
-            Some((_, port)) if port.contains(':') => (text, None),
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = port.map(|port| number("the port", port)).transpose()?;
-    Ok((Some(host.to_owned()), port))
+    Ok(parsed)
 }
 
 fn option(parsed: &mut Parsed, name: &str, value: &str) -> Result<()> {
@@ -141,7 +142,6 @@ fn option(parsed: &mut Parsed, name: &str, value: &str) -> Result<()> {
         | "writebuffer"
         | "setclientlibrary"
         | "protocol" => {}
-        "servicename" => return Err(wrong("serviceName asks for Sentinel; this connection is for a single server")),
         "proxy" => return Err(wrong("proxy: a TwemProxy has a provider of its own")),
         _ => return Err(wrong("has an option that is not known")),
     }

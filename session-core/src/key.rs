@@ -71,12 +71,18 @@ type Callback = dyn Fn(&RequestContext, &SessionId) -> Result<SessionKey> + Send
 /// # Ok::<(), session_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct KeyDerivation(Rule);
+pub struct KeyDerivation {
+    rule: Rule,
+    prefix: Arc<str>,
+    application: Option<Arc<str>>,
+    /// What every key begins with: made of prefix and application once.
+    head: Arc<str>,
+}
 
 #[derive(Clone)]
 enum Rule {
-    Hashed(Arc<str>),
-    Plain(Arc<str>),
+    Hashed,
+    Plain,
     Custom(Arc<Callback>),
 }
 
@@ -89,32 +95,64 @@ impl Default for KeyDerivation {
 
 impl KeyDerivation {
     /// The prefix, then the base64url SHA-256 of the id's text: who can read the store cannot use what he reads.
+    ///
+    /// `%` and `@` in the prefix are written as `%25` and `%40`, so that no prefix is another one with an
+    /// [application's name](Self::with_application_name); all else is written as it is, also the braces by which a Redis
+    /// Cluster chooses the slot of a key.
     pub fn hashed(prefix: impl Into<Arc<str>>) -> Self {
-        Self(Rule::Hashed(prefix.into()))
+        Self::new(Rule::Hashed, prefix.into())
     }
 
-    /// The prefix, then the id itself. Whoever can list the store's keys can take over every session.
+    /// The prefix, written as for [`hashed`](Self::hashed), then the id itself. Whoever can list the store's keys can
+    /// take over every session.
     pub fn plain(prefix: impl Into<Arc<str>>) -> Self {
-        Self(Rule::Plain(prefix.into()))
+        Self::new(Rule::Plain, prefix.into())
     }
 
     /// Any other rule. It must answer the same for the life of a session, and never map two ids to one key: that is
-    /// detected, and no data is handed out.
+    /// detected, and no data is handed out. It is asked once for each id of a request: the one that the request came
+    /// with, and each that is made for it.
     ///
     /// ```
     /// # use session_core::{KeyDerivation, RequestContext, SessionId, SessionKey};
     /// struct Tenant(&'static str);
     /// let keys = KeyDerivation::custom(|context, id| {
     ///     let tenant = context.get::<Tenant>().map_or("main", |tenant| tenant.0);
-    ///     SessionKey::new(format!("{tenant}:{}", id.fingerprint()))
+    ///     KeyDerivation::hashed("shop:").with_application_name(tenant).derive(context, id)
     /// });
     /// let id = SessionId::generate()?;
     /// let key = keys.derive(&RequestContext::new(Tenant("north")), &id)?;
-    /// assert!(key.as_bytes().starts_with(b"north:"));
+    /// assert!(key.as_bytes().starts_with(b"shop:@north:"));
     /// # Ok::<(), session_core::Error>(())
     /// ```
     pub fn custom(rule: impl Fn(&RequestContext, &SessionId) -> Result<SessionKey> + Send + Sync + 'static) -> Self {
-        Self(Rule::Custom(Arc::new(rule)))
+        Self::new(Rule::Custom(Arc::new(rule)), Arc::from(""))
+    }
+
+    fn new(rule: Rule, prefix: Arc<str>) -> Self {
+        Self { rule, head: escaped_prefix(&prefix).into(), prefix, application: None }
+    }
+
+    /// The same with an application's name in each key: after the prefix, between `@` and `:`. Before the whole key of a
+    /// [`custom`](Self::custom) rule.
+    ///
+    /// Of the name only ASCII letters, digits, `-`, `.` and `_` are written as they are, and every other byte of its
+    /// UTF-8 as `%` and two hexadecimal digits. So any text is a name, two applications never share a key whatever
+    /// their prefixes and names are, and no name has a say in which slot of a Redis Cluster a key lies.
+    ///
+    /// ```
+    /// # use session_core::{KeyDerivation, RequestContext, SessionId};
+    /// let keys = KeyDerivation::default().with_application_name("Shop {new}");
+    /// let key = keys.derive(&RequestContext::default(), &SessionId::generate()?)?;
+    /// assert!(key.as_bytes().starts_with(b"session:@Shop%20%7Bnew%7D:"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_application_name(self, name: impl Into<Arc<str>>) -> Self {
+        let application = name.into();
+        let name = escaped(&application, |byte| !(byte.is_ascii_alphanumeric() || b"-._".contains(&byte)));
+        let head = format!("{}@{name}:", escaped_prefix(&self.prefix)).into();
+        Self { head, application: Some(application), ..self }
     }
 
     /// The key of this id.
@@ -123,35 +161,104 @@ impl KeyDerivation {
     ///
     /// [`ErrorKind::KeyCallback`] if the rule panics, fails, or answers an unusable key.
     pub fn derive(&self, context: &RequestContext, id: &SessionId) -> Result<SessionKey> {
-        match &self.0 {
-            Rule::Hashed(prefix) => {
+        let head = &self.head;
+        match &self.rule {
+            Rule::Hashed => {
                 let digest = Sha256::digest(id.expose());
-                SessionKey::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(digest)))
+                SessionKey::new(format!("{head}{}", URL_SAFE_NO_PAD.encode(digest)))
             }
-            Rule::Plain(prefix) => SessionKey::new(format!("{prefix}{}", id.expose())),
-            Rule::Custom(rule) => catch_unwind(AssertUnwindSafe(|| rule(context, id))).unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::KeyCallback, Operation::Route, "the key callback panicked"))
-            }),
+            Rule::Plain => SessionKey::new(format!("{head}{}", id.expose())),
+            Rule::Custom(rule) => {
+                let key = callback("the key callback", || rule(context, id))?;
+                if head.is_empty() { Ok(key) } else { SessionKey::new([head.as_bytes(), key.as_bytes()].concat()) }
+            }
         }
     }
+
+    /// Checks what is the same in every key.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] naming the setting with which no key can be made.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |setting: &str, why: &str| {
+            Err(Error::new(ErrorKind::Config, Operation::Configure, format!("{setting}: {why}")))
+        };
+        if self.prefix.bytes().any(|byte| byte.is_ascii_control()) {
+            return wrong("key_prefix", "contains a control character");
+        }
+        let longest = SessionKey::MAX_LENGTH - SessionId::TEXT_LENGTH;
+        if self.prefix.len() > longest {
+            return wrong("key_prefix", "longer than a key may be");
+        }
+        if self.head.len() > longest {
+            return wrong("application_name", "longer, with its escapes, than a key may be");
+        }
+        Ok(())
+    }
+}
+
+/// Calls a routing callback of the application. Whatever goes wrong in it is an error of kind `KeyCallback`.
+pub(crate) fn callback<T>(which: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let failed = |how: &str| Error::new(ErrorKind::KeyCallback, Operation::Route, format!("{which} {how}"));
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Err(error)) if error.kind() != ErrorKind::KeyCallback => Err(failed("failed").with_source(error)),
+        Ok(answer) => answer,
+        Err(_) => Err(failed("panicked")),
+    }
+}
+
+fn escaped_prefix(prefix: &str) -> String {
+    escaped(prefix, |byte| matches!(byte, b'%' | b'@'))
+}
+
+/// The text with these bytes as `%` and two hexadecimal digits.
+fn escaped(text: &str, is_odd: impl Fn(u8) -> bool) -> String {
+    // All bytes of a character that is not ASCII are treated alike, so what is not escaped remains UTF-8.
+    let escape = |character: char| {
+        let mut bytes = [0; 4];
+        let text = character.encode_utf8(&mut bytes);
+        if text.bytes().any(&is_odd) {
+            text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+        } else {
+            text.to_owned()
+        }
+    };
+    text.chars().map(escape).collect()
 }
 
 impl fmt::Debug for KeyDerivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Rule::Hashed(prefix) => f.debug_tuple("Hashed").field(prefix).finish(),
-            Rule::Plain(prefix) => f.debug_tuple("Plain").field(prefix).finish(),
-            Rule::Custom(_) => f.write_str("Custom(..)"),
-        }
+        let Self { rule, prefix, application, head: _ } = self;
+        let rule = match rule {
+            Rule::Hashed => "hashed",
+            Rule::Plain => "plain",
+            Rule::Custom(_) => "custom",
+        };
+        f.debug_struct("KeyDerivation")
+            .field("rule", &rule)
+            .field("prefix", prefix)
+            .field("application", application)
+            .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn id() -> SessionId {
         SessionId::parse(&"A".repeat(43)).unwrap()
+    }
+
+    fn head(keys: &KeyDerivation) -> String {
+        let key = keys.derive(&RequestContext::default(), &id()).unwrap();
+        let text = std::str::from_utf8(key.as_bytes()).unwrap();
+        text[..text.len() - SessionId::TEXT_LENGTH].to_owned()
     }
 
     #[test]
@@ -164,15 +271,70 @@ mod tests {
 
     #[test]
     fn callbacks_that_misbehave_are_errors() {
-        let rules: [KeyDerivation; 4] = [
+        let rules = [
             KeyDerivation::custom(|_, _| panic!("in the callback")),
             KeyDerivation::custom(|_, _| SessionKey::new("")),
             KeyDerivation::custom(|_, _| SessionKey::new(vec![b'x'; 1 << 20])),
             KeyDerivation::custom(|_, _| SessionKey::new("a\r\nDEL b")),
+            KeyDerivation::custom(|_, _| Err(Error::new(ErrorKind::Unavailable, Operation::Load, "of its own"))),
+            KeyDerivation::custom(|_, _| SessionKey::new("x".repeat(1020))).with_application_name("shop"),
         ];
         for rule in rules {
             let error = rule.derive(&RequestContext::default(), &id()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::KeyCallback);
+            assert_eq!((error.kind(), error.operation()), (ErrorKind::KeyCallback, Operation::Route), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        for (name, expected) in [
+            ("", "p:@:"),
+            ("Shop-2_a.b", "p:@Shop-2_a.b:"),
+            ("{a}:b", "p:@%7Ba%7D%3Ab:"),
+            ("a\r\nDEL b", "p:@a%0D%0ADEL%20b:"),
+            ("caf\u{e9}@%", "p:@caf%C3%A9%40%25:"),
+        ] {
+            assert_eq!(head(&KeyDerivation::hashed("p:").with_application_name(name)), expected);
+            assert_eq!(
+                head(&KeyDerivation::plain("p:").with_application_name("x").with_application_name(name)),
+                expected
+            );
+        }
+        assert_eq!(head(&KeyDerivation::hashed("{p}\u{e9}: ")), "{p}\u{e9}: ");
+        let custom = KeyDerivation::custom(|_, _| SessionKey::new("key")).with_application_name("shop");
+        assert_eq!(custom.derive(&RequestContext::default(), &id()).unwrap().as_bytes(), b"@shop:key");
+    }
+
+    #[test]
+    fn what_no_key_can_begin_with_is_a_wrong_setting() {
+        for (keys, setting) in [
+            (KeyDerivation::hashed("a\nb"), "key_prefix: "),
+            (KeyDerivation::plain("p".repeat(982)), "key_prefix: "),
+            (KeyDerivation::default().with_application_name("\u{e9}".repeat(200)), "application_name: "),
+        ] {
+            let error = keys.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(setting), "{error}");
+            assert!(keys.derive(&RequestContext::default(), &id()).is_err());
+        }
+        assert!(KeyDerivation::hashed("p".repeat(981)).check().is_ok());
+    }
+
+    proptest! {
+        /// Whatever two applications call themselves, they share keys only if they say the same.
+        #[test]
+        fn prefixes_and_names_never_collide(all in prop::collection::vec(("[a%@:{]{0,3}", prop::option::of("[a%@:{0-5]{0,3}")), 200)) {
+            let mut heads = HashMap::new();
+            for said in all {
+                let keys = KeyDerivation::hashed(said.0.as_str());
+                let keys = match &said.1 {
+                    Some(name) => keys.with_application_name(name.as_str()),
+                    None => keys,
+                };
+                let head = head(&keys);
+                let other = heads.entry(head.clone()).or_insert_with(|| said.clone());
+                prop_assert_eq!(&*other, &said, "both begin with {}", head);
+            }
         }
     }
 }

@@ -236,6 +236,7 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
     /// [`ErrorKind::Config`] naming the setting that is wrong.
     pub fn build(self) -> Result<SessionManager<S>> {
         self.settings.check()?;
+        self.keys.check()?;
         let store = |number, name: Arc<str>, provider| Arc::new(Store { number, name, provider });
         let default = store(0, Arc::from("default"), self.default);
         let mut stores = HashMap::from([(Arc::clone(&default.name), Arc::clone(&default))]);

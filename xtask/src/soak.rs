@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Only the tests whose name (`folder/program::test`) contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Only this test program, so that no other is built (may be repeated).
+    #[arg(long = "program", value_parser = clap::builder::PossibleValuesParser::new(LONG.map(|(_, program)| program)))]
+    programs: Vec<String>,
 }
 
 /// One test of a test program.
@@ -62,7 +65,9 @@ struct Test {
 /// written to `target/soak`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run()?;
-    let programs = step("building the tests", programs)?;
+    let wanted = |program: &str| options.programs.is_empty() || options.programs.iter().any(|one| one == program);
+    let long: Vec<_> = LONG.into_iter().filter(|(_, program)| wanted(program)).collect();
+    let programs = step("building the tests", || programs(&long))?;
     let mut tests = Vec::new();
     for (folder, executable, title) in programs {
         for name in list(&executable)? {
@@ -136,14 +141,15 @@ impl Test {
     }
 }
 
-/// The long test programs, built as `cargo xtask test` builds them: the crate's folder, the executable, a title.
-fn programs() -> Result<Vec<(PathBuf, PathBuf, String)>> {
+/// Builds these test programs, optimised, with the checks of a test run: the crate's folder, the executable, a title.
+fn programs(long: &[(&str, &str)]) -> Result<Vec<(PathBuf, PathBuf, String)>> {
     let mut build = project::cargo();
-    build.args(["test", "--workspace", "--all-features", "--tests", "--no-run"]);
+    build.args(["test", "--profile", "thorough", "--workspace", "--all-features", "--no-run"]);
+    build.args(long.iter().flat_map(|(_, program)| ["--test", program]));
     build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let messages = output(&mut build)?;
     let built: Vec<Value> = messages.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    LONG.iter()
+    long.iter()
         .map(|(folder, program)| {
             let manifest = project::root().join(folder).join("Cargo.toml");
             let executable = built

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use session_core::{
     Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, Operation, Renewal,
-    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, WriterId,
+    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, Traffic, WriterId,
 };
 
 use crate::config::{RedisConfig, Servers};
@@ -18,6 +18,11 @@ use crate::transport::{Endpoint, Link};
 /// [`new`](Self::new)). It connects when it is first used, and again whenever the connection was lost. Every call answers
 /// within the operation timeout.
 ///
+/// A server can tell its clients of changes unasked
+/// ([`Capabilities::server_push`](session_core::Capabilities::server_push)), since a connection reaches it directly.
+/// [`traffic`](SessionProvider::traffic) counts all connections, also those that were lost; a reply that arrives after
+/// its request was given up is counted by its bytes only.
+///
 /// The server needs to permit `EVAL`, `EVALSHA`, `HGETALL`, `HMGET`, `PTTL`, `PING`, and inside scripts `HSET`, `HDEL`,
 /// `HEXISTS`, `EXISTS`, `PEXPIRE`, `UNLINK` and `TIME`; beyond database 0 also `SELECT`.
 ///
@@ -29,6 +34,8 @@ use crate::transport::{Endpoint, Link};
 /// ```
 pub struct RedisProvider {
     steps: Steps<Endpoint>,
+    /// Shares the counters of all connections.
+    endpoint: Endpoint,
     capabilities: Capabilities,
     config: RedisConfig,
 }
@@ -45,13 +52,16 @@ impl RedisProvider {
             let why = "`topology`: only a single server is supported";
             return Err(Error::new(ErrorKind::Config, Operation::Configure, why));
         }
+        let endpoint = settings.endpoint.clone();
         let link =
             Link::new(settings.endpoint, settings.connections, settings.connect_timeout, settings.operation_timeout);
         Ok(Self {
             steps: Steps::new(link, settings.max_value_bytes),
             capabilities: Capabilities::unlimited()
                 .with_operation_timeout(settings.operation_timeout)
-                .with_max_value_bytes(settings.max_value_bytes),
+                .with_max_value_bytes(settings.max_value_bytes)
+                .with_server_push(true),
+            endpoint,
             config: config.clone(),
         })
     }
@@ -59,7 +69,7 @@ impl RedisProvider {
 
 impl fmt::Debug for RedisProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps: _, capabilities, config } = self;
+        let Self { steps: _, endpoint: _, capabilities, config } = self;
         f.debug_struct("RedisProvider").field("capabilities", capabilities).field("config", config).finish()
     }
 }
@@ -68,6 +78,10 @@ impl fmt::Debug for RedisProvider {
 impl SessionProvider for RedisProvider {
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.endpoint.traffic()
     }
 
     async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use session_core::{Checked, Renewal, SessionProvider};
+use session_core::{Checked, Renewal, SessionProvider, Traffic};
 use test_support::{Direction, FaultProxy, RedisServer};
 
 /// A session of twenty attributes under a key of 51 bytes, and a provider whose writer's time is fresh.
@@ -90,4 +90,60 @@ async fn a_connection_says_only_what_it_must() {
 
 fn counts(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
     expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// As the server itself counts it, over several connections: those that are gone are not forgotten.
+#[test]
+fn traffic_is_what_the_server_saw() {
+    let server = RedisServer::spawn().unwrap();
+    server.cli(&["ACL", "SETUSER", "shop", "on", ">sesame", "~*", "+@all"]);
+    let bytes_in = || {
+        let stats = server.cli(&["INFO", "stats"]);
+        let bytes = stats.lines().find_map(|line| line.trim().strip_prefix("total_net_input_bytes:"));
+        bytes.unwrap().parse::<u64>().unwrap()
+    };
+    let foreign = Life::new();
+    server.cli(&["-n", "3", "SET", foreign.key_text(), "x"]);
+    let before = bytes_in();
+    // What asking and resetting costs.
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    let asked = bytes_in();
+    assert!(asked < before, "the sum was reset");
+
+    let proxy = FaultProxy::start(server.address()).unwrap();
+    let provider = provider(&format!("redis://shop:sesame@{}/3", proxy.address()));
+    assert_eq!(provider.traffic(), Traffic::default());
+    let mut life = Life::new();
+    for n in 0..4 {
+        // A connection ends with its runtime, when nothing is under way.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            if n == 0 {
+                life.create(&provider, [set("a", "x".repeat(10_000))]).await;
+            }
+            life.done(&provider, [increment("n", n)]).await;
+            life.session(&provider).await;
+            // An error is a reply, too.
+            assert!(provider.load(&foreign.key, foreign.writer).await.is_err());
+        });
+    }
+
+    let traffic = provider.traffic();
+    let of_proxy = (proxy.bytes(Direction::ToServer), proxy.bytes(Direction::ToClient));
+    assert_eq!((traffic.bytes_sent, traffic.bytes_received), of_proxy);
+    let counts = server.command_counts();
+    // No script calls one of these.
+    let commands: u64 = ["auth", "select", "ping", "eval", "evalsha", "hgetall", "pttl"]
+        .iter()
+        .map(|name| counts.get(*name).copied().unwrap_or_default())
+        .sum();
+    assert_eq!((traffic.commands_sent, traffic.replies_received), (commands, commands), "{counts:?}");
+    assert!(counts["auth"] == 4 && counts["select"] == 4 && counts["ping"] == 4, "{counts:?}");
+    let inquiry = "*2\r\n$4\r\nINFO\r\n$12\r\ncommandstats\r\n*2\r\n$4\r\nINFO\r\n$5\r\nstats\r\n".len() as u64;
+    assert_eq!(traffic.bytes_sent, bytes_in() - asked - inquiry);
+}
+
+#[test]
+fn a_server_can_speak_unasked() {
+    assert!(provider("redis://127.0.0.1").capabilities().server_push);
 }

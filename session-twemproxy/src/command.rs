@@ -104,6 +104,13 @@ mod tests {
             &["HGETALL", "key", "more"],
             &["HMGET", "key"],
             &["PTTL", "key", "more"],
+            // What would have servers speak unasked.
+            &["CLIENT", "TRACKING", "ON", "BCAST"],
+            &["CLIENT", "CACHING", "YES"],
+            &["SUBSCRIBE", "__redis__:invalidate"],
+            &["SSUBSCRIBE", "channel"],
+            &["PSUBSCRIBE", "*"],
+            &["MONITOR"],
             // What is wrong across servers.
             &["EVALSHA", "digest", "2", "key", "other"],
             &["EVAL", "return 1", "2", "key", "other"],

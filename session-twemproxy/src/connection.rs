@@ -49,3 +49,42 @@ impl Connection for ProxyConnection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use session_core::{ErrorKind, Operation};
+    use session_redis::transport::Address;
+    use test_support::{Nutcracker, Recorder};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_forwarded_is_unsupported_and_not_sent() {
+        let nutcracker = Nutcracker::spawn().unwrap();
+        let recorder = Recorder::start(nutcracker.address()).unwrap();
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: recorder.address().port() };
+        let (connection, driver) = Proxy::new(Endpoint::new(address)).connect().await.unwrap();
+        let driver = tokio::spawn(driver);
+        let tracking = Command::new("CLIENT").arg("TRACKING").arg("ON");
+        for commands in [
+            vec![tracking.clone()],
+            vec![Command::new("SUBSCRIBE").arg("__redis__:invalidate")],
+            vec![Command::new("HELLO").arg("3")],
+            // Not even the one of them that is possible.
+            vec![Command::new("PTTL").arg("key"), tracking],
+        ] {
+            let replies = connection.request(&commands).await.unwrap();
+            assert_eq!(replies.len(), commands.len());
+            for reply in replies {
+                let Reply::Error(refused) = reply else { panic!("{reply:?}") };
+                assert_eq!(error::refusal(&refused, Operation::Load).kind(), ErrorKind::Unsupported);
+            }
+        }
+        // The connection lives on.
+        let possible = connection.request(&[Command::new("PTTL").arg("key")]).await.unwrap();
+        assert_eq!(possible, [Reply::Integer(-2)]);
+        let sent: Vec<_> = recorder.commands().into_keys().map(|it| it.name).collect();
+        assert_eq!(sent, ["PING", "PTTL"]);
+        driver.abort();
+    }
+}

@@ -5,10 +5,10 @@ use std::fmt;
 use async_trait::async_trait;
 use session_core::{
     Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, Operation, Renewal,
-    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, WriterId,
+    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, Traffic, WriterId,
 };
 use session_redis::steps::Steps;
-use session_redis::transport::Link;
+use session_redis::transport::{Endpoint, Link};
 
 use crate::config::TwemproxyConfig;
 use crate::connection::Proxy;
@@ -20,7 +20,8 @@ use crate::error;
 ///
 /// Needs servers of version 7.0 or later, and a tokio runtime with I/O and time for every call (not for
 /// [`new`](Self::new)). It connects when it is first used, and again whenever the connection was lost. Every call answers
-/// within the operation timeout. How the proxy's pool must be set: see the [crate's documentation](crate).
+/// within the operation timeout. No server can tell it of changes unasked
+/// ([`Capabilities::server_push`] is `false`): the proxy passes answers only. How the proxy's pool must be set: see the [crate's documentation](crate).
 ///
 /// ```no_run
 /// use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
@@ -30,6 +31,8 @@ use crate::error;
 /// ```
 pub struct TwemproxyProvider {
     steps: Steps<Proxy>,
+    /// Shares the counters of all connections.
+    endpoint: Endpoint,
     capabilities: Capabilities,
     config: TwemproxyConfig,
 }
@@ -43,6 +46,7 @@ impl TwemproxyProvider {
     pub fn new(config: &TwemproxyConfig) -> Result<Self> {
         let settings = config.check()?;
         let redis = settings.redis;
+        let endpoint = redis.endpoint.clone();
         let link =
             Link::new(Proxy::new(redis.endpoint), redis.connections, redis.connect_timeout, redis.operation_timeout);
         Ok(Self {
@@ -50,7 +54,9 @@ impl TwemproxyProvider {
             capabilities: Capabilities::unlimited()
                 .with_operation_timeout(redis.operation_timeout)
                 .with_max_key_bytes(settings.max_key_bytes)
-                .with_max_value_bytes(redis.max_value_bytes),
+                .with_max_value_bytes(redis.max_value_bytes)
+                .with_server_push(false),
+            endpoint,
             config: config.clone(),
         })
     }
@@ -68,7 +74,7 @@ impl TwemproxyProvider {
 
 impl fmt::Debug for TwemproxyProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps: _, capabilities, config } = self;
+        let Self { steps: _, endpoint: _, capabilities, config } = self;
         f.debug_struct("TwemproxyProvider").field("capabilities", capabilities).field("config", config).finish()
     }
 }
@@ -77,6 +83,10 @@ impl fmt::Debug for TwemproxyProvider {
 impl SessionProvider for TwemproxyProvider {
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.endpoint.traffic()
     }
 
     async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use common::*;
 use session_core::{
     Checked, ClientId, Committed, Destroyed, Destruction, ErrorKind, KeyDerivation, Loaded, Renewal, Renewed,
-    RequestContext, Retirement, SessionKey, SessionManager, SessionProvider,
+    RequestContext, Retirement, SessionKey, SessionManager, SessionProvider, Traffic,
 };
 use session_serde::Codec;
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
-use test_support::{Nutcracker, Recorder};
+use test_support::{Direction, FaultProxy, Nutcracker, Recorder};
 
 fn manager(provider: impl SessionProvider) -> SessionManager<Codec> {
     SessionManager::builder(provider, Codec::default()).build().unwrap()
@@ -212,6 +212,32 @@ async fn a_connection_says_only_what_it_must() {
     assert_eq!(provider.check(&life.key).await.unwrap(), Checked::Missing);
     let said: Vec<_> = recorder.commands().into_iter().map(|(it, count)| (it.name, it.arguments, count)).collect();
     assert_eq!(said, [("HMGET".into(), 3, 1), ("PING".into(), 0, 1), ("PTTL".into(), 1, 1)]);
+}
+
+#[test]
+fn traffic_is_what_went_through() {
+    let nutcracker = Nutcracker::spawn().unwrap();
+    let counting = FaultProxy::start(nutcracker.address()).unwrap();
+    let recorder = Recorder::start(counting.address()).unwrap();
+    let provider = provider(&TwemproxyConfig::new().url(recorder.url()).connections(2));
+    assert_eq!(provider.traffic(), Traffic::default());
+    assert!(!provider.capabilities().server_push, "the proxy passes answers only");
+    for _ in 0..3 {
+        // Connections end with their runtime, when nothing is under way.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..3 {
+                let mut life = Life::new();
+                life.create(&provider, [set("a", "x".repeat(1000))]).await;
+                assert_eq!(life.attribute(&provider, "a").await.unwrap().len(), 1000);
+            }
+        });
+    }
+    let traffic = provider.traffic();
+    let commands: u64 = recorder.commands().values().sum();
+    assert_eq!((traffic.commands_sent, traffic.replies_received), (commands, commands));
+    let bytes = [Direction::ToServer, Direction::ToClient].map(|direction| counting.bytes(direction));
+    assert_eq!([traffic.bytes_sent, traffic.bytes_received], bytes);
 }
 
 #[test]

@@ -8,20 +8,25 @@ use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value};
 use session_core::{Error, ErrorKind, Operation, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::meter::{Meter, Traffic};
+use super::meter::Sent;
+use super::traffic::Counters;
 use super::{Command, Connection, Driver, Lost, Reply, ServerError};
 
 /// A connection of redis-rs.
 #[derive(Clone)]
 pub struct RedisConnection {
     connection: MultiplexedConnection,
-    traffic: Arc<Traffic>,
+    sent: Sent,
+    counters: Arc<Counters>,
 }
 
 impl RedisConnection {
-    /// Takes over a stream on which the handshake is done.
-    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<(Self, Driver)> {
-        let (stream, traffic) = Meter::new(stream);
+    /// Takes over a stream on which the handshake is done, and which counts what is `sent`.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        sent: Sent,
+        counters: Arc<Counters>,
+    ) -> Result<(Self, Driver)> {
         // Nothing is sent here: credentials and database were dealt with, a library name is not asked for (a TwemProxy
         // would close the connection). Timeouts are the link's, which then also drops the connection.
         let nothing_to_set_up = RedisConnectionInfo::default().set_skip_set_lib_name();
@@ -30,13 +35,14 @@ impl RedisConnection {
             MultiplexedConnection::new_with_config(&nothing_to_set_up, stream, no_timeouts).await.map_err(|_| {
                 Error::new(ErrorKind::Unavailable, Operation::Connect, "the connection was lost while it was set up")
             })?;
-        Ok((Self { connection, traffic }, Box::pin(driver)))
+        Ok((Self { connection, sent, counters }, Box::pin(driver)))
     }
 }
 
 impl Connection for RedisConnection {
     async fn request(&self, commands: &[Command]) -> Result<Vec<Reply>, Lost> {
-        let sent_before = self.traffic.sent();
+        let sent_before = self.sent.bytes();
+        self.counters.commands_sent(commands.len());
         let mut connection = self.connection.clone();
         let values = match commands {
             [command] => connection.send_packed_command(&convert(command)).await.map(|value| vec![value]),
@@ -49,7 +55,8 @@ impl Connection for RedisConnection {
             }
         };
         // An error here is never a server's: those are values. So the stream ended or could not be understood.
-        let values = values.map_err(|_| Lost { sent: self.traffic.sent() != sent_before })?;
+        let values = values.map_err(|_| Lost { sent: self.sent.bytes() != sent_before })?;
+        self.counters.replies_received(values.len());
         let replies: Option<Vec<_>> = values.into_iter().map(reply).collect();
         replies.filter(|replies| replies.len() == commands.len()).ok_or(Lost { sent: true })
     }

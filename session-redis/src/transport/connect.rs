@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Operation, Result};
+use session_core::{Error, ErrorKind, Operation, Result, Traffic};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,8 +15,10 @@ use tokio::net::UnixStream;
 
 use super::client::RedisConnection;
 use super::handshake::shake_hands;
+use super::meter::Meter;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
+use super::traffic::Counters;
 use super::{Connect, Driver};
 
 /// Where a server listens.
@@ -75,6 +76,8 @@ pub struct Endpoint {
     pub database: u32,
     /// The interval of TCP keep-alive probes; `None` for none.
     pub keep_alive: Option<Duration>,
+    /// Of all connections that were opened by this endpoint and its clones.
+    counters: Arc<Counters>,
 }
 
 impl Endpoint {
@@ -87,11 +90,18 @@ impl Endpoint {
             credentials: None,
             database: 0,
             keep_alive: Some(Duration::from_secs(5)),
+            counters: Arc::default(),
         }
     }
 
+    /// What went over all connections that this endpoint and its clones have opened, those that were lost included.
+    /// A reply that nobody waits for any more when it arrives is counted by its bytes only.
+    pub fn traffic(&self) -> Traffic {
+        self.counters.traffic()
+    }
+
     async fn open(&self) -> Result<RedisConnectionParts> {
-        let mut stream = match &self.address {
+        let stream: Box<dyn Stream> = match &self.address {
             Address::Tcp { host, port } => self.open_tcp(host, *port).await?,
             #[cfg(unix)]
             Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| stream_error(&error))?),
@@ -101,8 +111,9 @@ impl Endpoint {
                 return Err(Error::new(ErrorKind::Config, Operation::Connect, why));
             }
         };
-        shake_hands(&mut stream, self.credentials.as_ref(), self.database).await?;
-        RedisConnection::over(stream).await
+        let (mut stream, sent) = Meter::new(stream, self.counters.clone());
+        shake_hands(&mut stream, self.credentials.as_ref(), self.database, &self.counters).await?;
+        RedisConnection::over(stream, sent, self.counters.clone()).await
     }
 
     async fn open_tcp(&self, host: &str, port: u16) -> Result<Box<dyn Stream>> {

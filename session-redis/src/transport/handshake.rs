@@ -4,6 +4,7 @@ use session_core::{Error, ErrorKind, Operation, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::connect::{Credentials, stream_error};
+use super::traffic::Counters;
 use super::{Command, ServerError};
 use crate::error;
 
@@ -18,6 +19,7 @@ pub(super) async fn shake_hands(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: Option<&Credentials>,
     database: u32,
+    counters: &Counters,
 ) -> Result<()> {
     let mut steps = Vec::with_capacity(3);
     if let Some(Credentials { username, access_key }) = credentials {
@@ -37,10 +39,13 @@ pub(super) async fn shake_hands(
     for (command, _) in &steps {
         command.write(&mut request);
     }
+    counters.commands_sent(steps.len());
     stream.write_all(&request).await.map_err(|error| stream_error(&error))?;
     stream.flush().await.map_err(|error| stream_error(&error))?;
     for (_, step) in steps {
-        step.judge(&read_line(stream).await?)?;
+        let line = read_line(stream).await?;
+        counters.replies_received(1);
+        step.judge(&line)?;
     }
     Ok(())
 }

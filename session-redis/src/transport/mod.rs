@@ -15,6 +15,7 @@ mod reply;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
+mod traffic;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -347,7 +347,7 @@ impl Handle {
         self.part().last_error = Some(error.clone());
     }
 
-    fn fingerprint(&self) -> Option<Fingerprint> {
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.live().lock().ok()?.fingerprint()
     }
 

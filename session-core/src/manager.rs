@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::handle::Handle;
 use crate::id::SessionId;
 use crate::key::KeyDerivation;
+use crate::limits::SizeHandler;
 use crate::observer::{ErrorSource, Observer, Silent};
 use crate::provider::SessionProvider;
 use crate::route::{ConnectionCallback, Route, Routing, Store};
@@ -72,7 +73,11 @@ impl<S: SessionSerializer> SessionManager<S> {
     async fn open_at(&self, route: Route, id: Option<&SessionId>) -> Result<Handle, (Route, Error)> {
         let Some(id) = id else { return Ok(Handle::fresh(&self.shared, route)) };
         match self.shared.open(&route, id).await {
-            Ok(Opened::Found(held)) => Ok(Handle::found(&self.shared, route, held, *id)),
+            Ok(Opened::Found(held)) => {
+                let handle = Handle::found(&self.shared, route, held, *id);
+                handle.meet_oversize();
+                Ok(handle)
+            }
             Ok(Opened::Unknown) => Ok(Handle::fresh(&self.shared, route)),
             Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
             Err(error) => Err((route, error)),
@@ -168,11 +173,39 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self
     }
 
-    /// How many bytes a session's attributes may have, names and values; more is refused when it is written. A stored
-    /// session with more may only shrink; one with ten times as much is not loaded. Default: 30,000.
+    /// How many bytes a session's attributes may have, names and values. What happens to one with more is the
+    /// [size handler](Self::size_handler)'s to decide; one with more than ten times as much is not loaded. Changes that
+    /// several processes make at the same time are each within the limit, but may pass it together: whoever next opens
+    /// the session finds that. Default: 30,000.
     #[must_use]
     pub fn max_session_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_session_bytes = bytes;
+        self
+    }
+
+    /// What happens when a session passes [`max_session_bytes`](Self::max_session_bytes). Default:
+    /// [`SizeHandler::refuse`].
+    ///
+    /// ```
+    /// # use session_core::{ErrorKind, MemoryProvider, RequestContext, SessionManager, SizeHandler};
+    /// # use session_serde::Json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let manager = SessionManager::builder(MemoryProvider::new(), Json)
+    ///     .max_session_bytes(100)
+    ///     .size_handler(SizeHandler::clear())
+    ///     .build()?;
+    /// let session = manager.open(&RequestContext::default(), None).await?;
+    /// session.insert("history", &"x".repeat(80))?;
+    /// session.insert("user", &"y".repeat(80))?;
+    /// assert_eq!(session.names()?, ["user"]);
+    /// assert_eq!(session.insert("user", &"z".repeat(200)).unwrap_err().kind(), ErrorKind::TooLarge);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn size_handler(mut self, handler: SizeHandler) -> Self {
+        self.settings.size_handler = handler;
         self
     }
 

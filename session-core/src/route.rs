@@ -72,6 +72,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// What the request was described with.
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
+    }
+
     /// Where the session of this id lives.
     pub(crate) fn place(&self, id: SessionId) -> Result<Place> {
         let key = self.keys.derive(&self.context, &id)?;

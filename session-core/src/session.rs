@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::handle::{Guard, Handle};
 use crate::id::{Fingerprint, SessionId};
 use crate::inspect::{Inspected, inspect};
-use crate::live::{Live, Phase, StateGuard};
+use crate::live::{Phase, StateGuard};
 use crate::name::AttributeName;
 use crate::observer::ErrorSource;
 use crate::provider::Destroyed;
@@ -141,7 +141,7 @@ impl<S: SessionSerializer> Session<S> {
             if same && state.slots[index].is_clean() {
                 return Ok(None);
             }
-            self.check_size(&live, &state, index, bytes.len())?;
+            self.handle().make_room(&live, &mut state, index, bytes.len())?;
             let change = state.record(index, Op::Set, Some(Bytes::copy_from_slice(bytes)), self.handle().author);
             state.slots[index].view().1.clear();
             Ok(Some(change))
@@ -196,7 +196,7 @@ impl<S: SessionSerializer> Session<S> {
             let (current, memo) = state.slots[index].view();
             let modified = coding::modify(&self.codec, current, memo, |value: &mut T| answer = Some(change(value)));
             let sized = modified.and_then(|bytes| {
-                self.check_size(&live, &state, index, bytes.len())?;
+                self.handle().make_room(&live, &mut state, index, bytes.len())?;
                 Ok(bytes)
             });
             match (sized, answer) {
@@ -242,7 +242,7 @@ impl<S: SessionSerializer> Session<S> {
             let current = state.slots[index].now();
             let is_counter = current.is_none_or(|bytes| counter::parse(bytes).is_some());
             let now = coding::into_counter(&self.codec, current, by).map_err(|error| error.with_attribute(name))?;
-            self.check_size(&live, &state, index, now.len())?;
+            self.handle().make_room(&live, &mut state, index, now.len())?;
             let value = counter::parse(&now).unwrap_or_default();
             let op = if is_counter {
                 Op::Add(by)
@@ -324,14 +324,7 @@ impl<S: SessionSerializer> Session<S> {
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;
-            let mut last = None;
-            for index in 0..state.slots.len() {
-                if state.slots[index].now().is_some() || !state.slots[index].is_clean() {
-                    state.slots[index].view().1.clear();
-                    last = Some(state.record(index, Op::Set, None, self.handle().author));
-                }
-            }
-            last
+            state.clear(None, self.handle().author)
         };
         if let Some(change) = change {
             self.handle().changed(change);
@@ -543,11 +536,6 @@ impl<S: SessionSerializer> Session<S> {
         }
         state.slots[index].view().1.clear();
         Some(state.record(index, Op::Set, None, self.handle().author))
-    }
-
-    fn check_size(&self, live: &Live, state: &StateGuard<'_>, index: usize, value: usize) -> Result<()> {
-        let limit = self.handle().shared.settings.max_session_bytes;
-        state.check_size(index, value, limit, live.store.provider.capabilities().max_value_bytes)
     }
 
     fn serializer_failed<R>(&self, error: Error) -> Result<R> {

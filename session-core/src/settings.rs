@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::limits::SizeHandler;
 
 /// The settings of a [`SessionManager`](crate::SessionManager); the builder's methods document them.
 #[derive(Debug, Clone)]
@@ -11,6 +12,7 @@ pub(crate) struct Settings {
     pub(crate) expiry_slack: u8,
     pub(crate) absolute_timeout: Option<Duration>,
     pub(crate) max_session_bytes: usize,
+    pub(crate) size_handler: SizeHandler,
     pub(crate) retry_timeout: Duration,
     pub(crate) throw_on_error: bool,
     pub(crate) keep_for: Duration,
@@ -26,6 +28,7 @@ impl Default for Settings {
             expiry_slack: 10,
             absolute_timeout: None,
             max_session_bytes: 30_000,
+            size_handler: SizeHandler::refuse(),
             retry_timeout: Duration::ZERO,
             throw_on_error: true,
             keep_for: Duration::from_secs(120),

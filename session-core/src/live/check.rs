@@ -164,7 +164,7 @@ impl Shared {
             return Ok(if state.stale { None } else { Some(Validated::Ready) });
         }
         let fingerprint = stored.header.fingerprint;
-        let size = state.merge(stored, self.settings.unloadable_bytes());
+        let size = state.merge(stored, self.settings.unloadable_bytes(), self.settings.size_handler.may_clear());
         drop(state);
         self.observe(|observer| observer.size(fingerprint, SizeAt::Load, size));
         Ok(Some(Validated::Ready))
@@ -210,14 +210,20 @@ impl State {
         sent && self.generation == Some(generation) && version == self.version + 1
     }
 
-    /// Takes over a loaded session; the answer is its size.
-    pub(super) fn merge(&mut self, stored: StoredSession, unloadable: usize) -> usize {
+    /// Takes over a loaded session; the answer is its size. One of more than `unloadable` bytes is taken over if it may be
+    /// cleared, but not to be read.
+    pub(super) fn merge(&mut self, stored: StoredSession, unloadable: usize, may_clear: bool) -> usize {
         let StoredSession { header, attributes, remaining, written } = stored;
         let size = attributes.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum();
         self.generation = Some(header.generation);
         self.expiry.heard(remaining);
+        self.created = Some(header.created);
+        self.deadline = header.deadline;
+        self.version = header.version;
+        self.stale = false;
+        self.idle.known = header.idle_timeout;
         if size > unloadable {
-            self.outgrow();
+            self.outgrow(size, if may_clear { attributes } else { Vec::new() });
             return size;
         }
         let landed = match (&self.batch, written) {
@@ -240,11 +246,6 @@ impl State {
         if landed {
             self.idle.flying = None;
         }
-        self.idle.known = header.idle_timeout;
-        self.created = Some(header.created);
-        self.deadline = header.deadline;
-        self.version = header.version;
-        self.stale = false;
         self.phase = Phase::Stored;
         self.recount();
         size

@@ -236,7 +236,7 @@ impl State {
     fn carry(&mut self, shared: &Shared, stored: StoredSession) -> Result<()> {
         let found = stored.header.version;
         let idle_before = self.idle.known;
-        self.merge(stored, usize::MAX);
+        self.merge(stored, usize::MAX, false);
         let idle_now = self.idle.known;
         let idle_change = (idle_now != idle_before && self.idle.flying.is_none()).then_some(idle_now);
         let Some(rotation) = &mut self.rotation else { return Ok(()) };

@@ -23,7 +23,7 @@ pub(crate) enum Phase {
     Fresh,
     /// In the store.
     Stored,
-    /// In the store and too large to be loaded; it can only be destroyed.
+    /// In the store and too large to be loaded; it can only be destroyed, or cleared by the size handler.
     Oversize,
     /// Destroyed by a request, which the store has not acknowledged yet.
     Doomed,
@@ -193,21 +193,6 @@ impl State {
         Ok(self.slots.len() - 1)
     }
 
-    /// Whether the attribute may hold so many bytes. What makes the session no larger is always allowed.
-    pub(crate) fn check_size(&self, index: usize, value: usize, limit: usize, max_value: usize) -> Result<()> {
-        let slot = &self.slots[index];
-        if value > max_value {
-            let text = format!("the value has {value} bytes, and this store takes {max_value}");
-            return Err(too_large(text));
-        }
-        let new = slot.name().as_bytes().len() + value;
-        let total = self.size - slot.size() + new;
-        if total > limit && new > slot.size() {
-            return Err(too_large(format!("the session would have {total} bytes, and max_session_bytes is {limit}")));
-        }
-        Ok(())
-    }
-
     /// Records a change of the attribute by a request.
     pub(crate) fn record(&mut self, index: usize, op: Op, now: Option<Bytes>, author: Author) -> u64 {
         let slot = &mut self.slots[index];
@@ -215,6 +200,30 @@ impl State {
         slot.record(op, now, author);
         self.size += slot.size();
         self.changed()
+    }
+
+    /// Removes every attribute but this one for a request; the answer is the number of the last change, if there is one.
+    pub(crate) fn clear(&mut self, except: Option<usize>, author: Author) -> Option<u64> {
+        let mut last = None;
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if Some(index) != except && (slot.now().is_some() || !slot.is_clean()) {
+                slot.view().1.clear();
+                last = Some(self.record(index, Op::Set, None, author));
+            }
+        }
+        last
+    }
+
+    /// Removes every attribute of a stored session for a request, also if there are too many to be read.
+    pub(crate) fn clear_stored(&mut self, author: Author) -> Option<u64> {
+        let cleared = self.clear(None, author)?;
+        if self.phase == Phase::Oversize {
+            self.phase = Phase::Stored;
+            // A batch that is still on its way may write what was given up here.
+            self.stale |= self.batch.is_some();
+        }
+        Some(cleared)
     }
 
     /// Counts a change; the answer is its number.
@@ -239,14 +248,15 @@ impl State {
         self.changed()
     }
 
-    /// The stored session is too large to be loaded. What was not acknowledged yet cannot be added to it.
-    pub(super) fn outgrow(&mut self) {
+    /// The stored session is too large to be loaded. What was not acknowledged yet cannot be added to it. Its attributes
+    /// are only here to be cleared.
+    pub(super) fn outgrow(&mut self, size: usize, attributes: Vec<(AttributeName, Bytes)>) {
         let unsure = self.batch.is_some() || self.has_copy();
         let effect = if unsure { Effect::PerhapsApplied } else { Effect::NotApplied };
         self.give_up_all(&oversize(Operation::Commit).with_effect(effect));
         self.phase = Phase::Oversize;
-        self.slots = Vec::new();
-        self.size = 0;
+        self.slots = attributes.into_iter().map(|(name, value)| Slot::new(name, Some(value))).collect();
+        self.size = size;
     }
 
     /// What the authors of changes are told that it does not take any more. Where a batch is unanswered, or a copy
@@ -323,10 +333,7 @@ pub(crate) fn gone(operation: Operation) -> Error {
 }
 
 fn oversize(operation: Operation) -> Error {
-    let text = "the stored session has more than ten times max_session_bytes; destroy it";
+    let text =
+        "the stored session has more than ten times max_session_bytes; destroy it, or have a size handler clear it";
     Error::new(ErrorKind::TooLarge, operation, text)
-}
-
-fn too_large(text: String) -> Error {
-    Error::new(ErrorKind::TooLarge, Operation::Change, text)
 }

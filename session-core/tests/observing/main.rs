@@ -1,0 +1,5 @@
+//! What an application is asked and told: size handlers, observers, figures, last errors, the end.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod sizes;

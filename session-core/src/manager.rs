@@ -262,6 +262,14 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self
     }
 
+    /// How often observers are told what went over each connection ([`Observer::traffic`]); 0 is never, 100 years the
+    /// longest. Default: 30 seconds.
+    #[must_use]
+    pub fn figures_interval(mut self, interval: Duration) -> Self {
+        self.settings.figures_interval = interval;
+        self
+    }
+
     /// Checks the settings. Nothing is connected yet.
     ///
     /// # Errors

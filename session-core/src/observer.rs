@@ -1,10 +1,12 @@
 //! Callbacks for what happens to sessions.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::id::Fingerprint;
 use crate::name::AttributeName;
+use crate::provider::Traffic;
 
 /// Where an error arose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +68,14 @@ pub trait Observer: Send + Sync + 'static {
     /// A session was destroyed.
     fn destroyed(&self, session: Fingerprint) {
         let _ = session;
+    }
+
+    /// This went over a connection since the last call, which was so long ago.
+    ///
+    /// Told for every connection that is open, every
+    /// [`figures_interval`](crate::SessionManagerBuilder::figures_interval).
+    fn traffic(&self, connection: &str, traffic: &Traffic, over: Duration) {
+        let _ = (connection, traffic, over);
     }
 
     /// Another process had changed attributes under an update, whose closures therefore run again.

@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) keep_bytes: usize,
     pub(crate) check_interval: Duration,
     pub(crate) shards: usize,
+    pub(crate) figures_interval: Duration,
 }
 
 impl Default for Settings {
@@ -35,6 +36,7 @@ impl Default for Settings {
             keep_bytes: 64 << 20,
             check_interval: Duration::from_secs(5),
             shards: std::thread::available_parallelism().map_or(4, usize::from) * 4,
+            figures_interval: Duration::from_secs(30),
         }
     }
 }
@@ -68,6 +70,9 @@ impl Settings {
         }
         if self.shards == 0 || self.shards > 1 << 16 {
             return wrong("shards", "from 1 to 65,536");
+        }
+        if self.figures_interval > LONGEST {
+            return wrong("figures_interval", "at most 100 years");
         }
         Ok(())
     }

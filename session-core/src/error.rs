@@ -231,7 +231,7 @@ impl Error {
         self.0.effect
     }
 
-    /// The name of the connection, where one was concerned.
+    /// The name of the connection, where one was concerned; `name/database` for a database other than 0.
     pub fn connection(&self) -> Option<&str> {
         self.0.connection.as_deref()
     }

@@ -151,8 +151,10 @@ impl Handle {
             // The id that it gets has never been seen.
             return Ok(());
         }
-        let to = self.route.fresh_place()?;
-        let change = state.want_rotation(to, self.author);
+        let change = match state.join_rotation(self.author) {
+            Some(change) => change,
+            None => state.want_rotation(self.route.fresh_place()?, self.author),
+        };
         drop(state);
         let mut part = self.part();
         part.changed(change);

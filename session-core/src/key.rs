@@ -1,7 +1,6 @@
 //! From a session id to the key under which the store keeps the session.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::callback;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::SessionId;
@@ -169,7 +169,7 @@ impl KeyDerivation {
             }
             Rule::Plain => SessionKey::new(format!("{head}{}", id.expose())),
             Rule::Custom(rule) => {
-                let key = callback("the key callback", || rule(context, id))?;
+                let key = callback::call("the key callback", || rule(context, id))?;
                 if head.is_empty() { Ok(key) } else { SessionKey::new([head.as_bytes(), key.as_bytes()].concat()) }
             }
         }
@@ -195,16 +195,6 @@ impl KeyDerivation {
             return wrong("application_name", "longer, with its escapes, than a key may be");
         }
         Ok(())
-    }
-}
-
-/// Calls a routing callback of the application. Whatever goes wrong in it is an error of kind `KeyCallback`.
-pub(crate) fn callback<T>(which: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
-    let failed = |how: &str| Error::new(ErrorKind::KeyCallback, Operation::Route, format!("{which} {how}"));
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Err(error)) if error.kind() != ErrorKind::KeyCallback => Err(failed("failed").with_source(error)),
-        Ok(answer) => answer,
-        Err(_) => Err(failed("panicked")),
     }
 }
 
@@ -323,7 +313,9 @@ mod tests {
     proptest! {
         /// Whatever two applications call themselves, they share keys only if they say the same.
         #[test]
-        fn prefixes_and_names_never_collide(all in prop::collection::vec(("[a%@:{]{0,3}", prop::option::of("[a%@:{0-5]{0,3}")), 200)) {
+        fn prefixes_and_names_never_collide(
+            all in prop::collection::vec(("[a%@:{]{0,3}", prop::option::of("[a%@:{0-5]{0,3}")), 200),
+        ) {
             let mut heads = HashMap::new();
             for said in all {
                 let keys = KeyDerivation::hashed(said.0.as_str());

@@ -2,6 +2,8 @@
 //! merge their changes, for any store and any serializer.
 
 mod attribute;
+mod callback;
+mod connection;
 mod context;
 mod error;
 mod handle;
@@ -22,10 +24,12 @@ mod serializer;
 mod session;
 mod settings;
 mod shared;
+mod stores;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use connection::{Connection, ConnectionOptions, OpenConnection};
 pub use context::RequestContext;
 pub use error::{Effect, Error, ErrorKind, Operation, Result};
 pub use id::{Fingerprint, Generation, SessionId, WriterId};

@@ -1,23 +1,24 @@
 //! Opening sessions, and the settings with which that is done.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection::{Connection, ConnectionOptions};
 use crate::context::RequestContext;
-use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::id::SessionId;
 use crate::key::KeyDerivation;
 use crate::limits::SizeHandler;
 use crate::observer::{ErrorSource, Observer, Silent};
-use crate::provider::SessionProvider;
-use crate::route::{ConnectionCallback, Route, Routing, Store};
+use crate::provider::{Capabilities, SessionProvider};
+use crate::route::{ConnectionCallback, Route, Routing};
 use crate::serializer::SessionSerializer;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shared::{Opened, Shared};
+use crate::stores::{Given, Stores};
 
 /// Opens sessions: for the web layer, and for WebSockets, background jobs and anything else that knows an id.
 ///
@@ -36,6 +37,7 @@ impl<S: SessionSerializer> SessionManager<S> {
             default: Arc::new(provider),
             others: Vec::new(),
             connection: None,
+            max_connections: 100,
             keys: KeyDerivation::default(),
             settings: Settings::default(),
             observer: Arc::new(Silent),
@@ -51,7 +53,8 @@ impl<S: SessionSerializer> SessionManager<S> {
     ///
     /// # Errors
     ///
-    /// Whatever the store answers after the timed retry, and [`ErrorKind::KeyCallback`] if a callback fails. With
+    /// Whatever the store answers after the timed retry, [`KeyCallback`](crate::ErrorKind::KeyCallback) if a callback
+    /// fails, and [`Config`](crate::ErrorKind::Config) if the connection callback answers options that cannot be. With
     /// `throw_on_error(false)` the session is then degraded instead.
     pub async fn open(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Session<S>> {
         let handle = match self.shared.route(context, id) {
@@ -82,6 +85,22 @@ impl<S: SessionSerializer> SessionManager<S> {
             Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
             Err(error) => Err((route, error)),
         }
+    }
+
+    /// What the provider can do that keeps the sessions of such requests. Asks the connection callback and no server.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyCallback`](crate::ErrorKind::KeyCallback) or [`Config`](crate::ErrorKind::Config) if the connection callback
+    /// fails or answers what cannot be.
+    pub fn capabilities(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Capabilities> {
+        Ok(self.shared.routing.store(context, id)?.provider.capabilities())
+    }
+
+    /// The names of the connections that are open so far, in the order in which they were opened; one in a database
+    /// other than 0 as `name/database`, as in [`Error::connection`].
+    pub fn connections(&self) -> Vec<Arc<str>> {
+        self.shared.routing.stores.all().iter().map(|store| Arc::clone(&store.name)).collect()
     }
 
     /// The last error of any session.
@@ -118,8 +137,9 @@ impl<S> fmt::Debug for SessionManager<S> {
 pub struct SessionManagerBuilder<S> {
     codec: S,
     default: Arc<dyn SessionProvider>,
-    others: Vec<(Arc<str>, Arc<dyn SessionProvider>)>,
+    others: Vec<(Arc<str>, Given)>,
     connection: Option<ConnectionCallback>,
+    max_connections: usize,
     keys: KeyDerivation,
     settings: Settings,
     observer: Arc<dyn Observer>,
@@ -129,18 +149,41 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
     /// Another store, under a name for the [connection callback](Self::connection_callback).
     #[must_use]
     pub fn connection(mut self, name: impl Into<Arc<str>>, provider: impl SessionProvider) -> Self {
-        self.others.push((name.into(), Arc::new(provider)));
+        self.others.push((name.into(), Given::Provider(Arc::new(provider))));
         self
     }
 
-    /// Chooses the connection of a request by its context and the id it came with, if any. It must answer the same for
-    /// the life of a session. Default: the connection named `default`.
+    /// Another connection, with all that it takes to open it: the [connection callback](Self::connection_callback) can
+    /// also choose a database of it.
+    #[must_use]
+    pub fn connection_with_options(mut self, name: impl Into<Arc<str>>, options: impl ConnectionOptions) -> Self {
+        self.others.push((name.into(), Given::Options(Arc::new(options))));
+        self
+    }
+
+    /// Chooses the connection of a request, with its database, by its context and the id it came with, if any. It must
+    /// answer the same for the life of a session, and is asked once for each request that opens one. Default: the
+    /// connection named `default`.
+    ///
+    /// If it fails, or answers what cannot be, opening the session fails:
+    /// [`KeyCallback`](crate::ErrorKind::KeyCallback) for a failure, a panic, an unknown name without options, and a
+    /// connection more than [`max_connections`](Self::max_connections); [`Config`](crate::ErrorKind::Config) for options
+    /// that are wrong, or are not those by which the connection of this name is open. See [`Connection`] for an example.
     #[must_use]
     pub fn connection_callback(
         mut self,
-        callback: impl Fn(&RequestContext, Option<&SessionId>) -> Result<Arc<str>> + Send + Sync + 'static,
+        callback: impl Fn(&RequestContext, Option<&SessionId>) -> Result<Connection> + Send + Sync + 'static,
     ) -> Self {
         self.connection = Some(Arc::new(callback));
+        self
+    }
+
+    /// How many connections the [connection callback](Self::connection_callback) may open beside those that were given,
+    /// each database counted as one; at most 65,536. They are never closed, and a callback that makes up a name for every
+    /// request shall not exhaust the process. Default: 100.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
         self
     }
 
@@ -274,20 +317,12 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] naming the setting that is wrong.
+    /// [`Config`](crate::ErrorKind::Config) naming the setting that is wrong.
     pub fn build(self) -> Result<SessionManager<S>> {
         self.settings.check()?;
         self.keys.check()?;
-        let store = |number, name: Arc<str>, provider| Arc::new(Store { number, name, provider });
-        let default = store(0, Arc::from("default"), self.default);
-        let mut stores = HashMap::from([(Arc::clone(&default.name), Arc::clone(&default))]);
-        for (number, (name, provider)) in (1..).zip(self.others) {
-            if stores.insert(Arc::clone(&name), store(number, Arc::clone(&name), provider)).is_some() {
-                let text = format!("connection: the name {name:?} is given twice");
-                return Err(Error::new(ErrorKind::Config, Operation::Configure, text));
-            }
-        }
-        let routing = Routing { stores, default, connection: self.connection, keys: self.keys };
+        let stores = Stores::new(self.default, self.others, self.max_connections)?;
+        let routing = Routing { stores, connection: self.connection, keys: self.keys };
         let shared = Shared::new(self.settings, routing, self.observer)?;
         Ok(SessionManager { codec: self.codec, shared: Arc::new(shared) })
     }

@@ -1,60 +1,41 @@
 //! Where one request's session lives: the connection, and the rule from an id to a key.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::callback;
+use crate::connection::Connection;
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::SessionId;
 use crate::key::{KeyDerivation, SessionKey};
 use crate::live::LiveKey;
-use crate::provider::SessionProvider;
+use crate::stores::{Store, Stores};
 
-/// A named connection.
-pub(crate) struct Store {
-    pub(crate) number: u32,
-    pub(crate) name: Arc<str>,
-    pub(crate) provider: Arc<dyn SessionProvider>,
-}
-
-impl Store {
-    /// Says on which connection an error arose.
-    pub(crate) fn named(&self, error: Error) -> Error {
-        if error.connection().is_some() { error } else { error.with_connection(Arc::clone(&self.name)) }
-    }
-}
-
-pub(crate) type ConnectionCallback = Arc<dyn Fn(&RequestContext, Option<&SessionId>) -> Result<Arc<str>> + Send + Sync>;
+pub(crate) type ConnectionCallback =
+    Arc<dyn Fn(&RequestContext, Option<&SessionId>) -> Result<Connection> + Send + Sync>;
 
 /// All connections, and how they and the keys are chosen.
 pub(crate) struct Routing {
-    pub(crate) stores: HashMap<Arc<str>, Arc<Store>>,
-    pub(crate) default: Arc<Store>,
+    pub(crate) stores: Stores,
     pub(crate) connection: Option<ConnectionCallback>,
     pub(crate) keys: KeyDerivation,
 }
 
 impl Routing {
     pub(crate) fn route(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Route> {
-        let store = match &self.connection {
-            None => &self.default,
-            Some(callback) => {
-                let failed = |text: &'static str| Error::new(ErrorKind::KeyCallback, Operation::Route, text);
-                let name = catch_unwind(AssertUnwindSafe(|| callback(context, id)))
-                    .unwrap_or_else(|_| Err(failed("the connection callback panicked")))?;
-                self.stores.get(&name).ok_or_else(|| {
-                    failed("the connection callback named a connection that was not given").with_connection(name)
-                })?
-            }
-        };
-        Ok(self.route_to(store, context))
+        Ok(self.route_to(&self.store(context, id)?, context))
+    }
+
+    /// The store that the connection callback chooses.
+    pub(crate) fn store(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Arc<Store>> {
+        let Some(choose) = &self.connection else { return Ok(Arc::clone(self.stores.default())) };
+        self.stores.find(&callback::call("the connection callback", || choose(context, id))?)
     }
 
     /// The route of a request whose callbacks failed: it leads nowhere that is read or written.
     pub(crate) fn default_route(&self, context: &RequestContext) -> Route {
-        self.route_to(&self.default, context)
+        self.route_to(self.stores.default(), context)
     }
 
     fn route_to(&self, store: &Arc<Store>, context: &RequestContext) -> Route {

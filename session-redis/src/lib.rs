@@ -12,6 +12,7 @@
 mod config;
 mod error;
 pub mod layout;
+mod options;
 mod provider;
 pub mod scripts;
 mod stamps;

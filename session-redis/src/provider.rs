@@ -47,11 +47,17 @@ impl RedisProvider {
     ///
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
     pub fn new(config: &RedisConfig) -> Result<Self> {
-        let settings = config.check()?;
+        Self::in_database(config, None)
+    }
+
+    /// The same in this database, where one is given, instead of that of the settings.
+    pub(crate) fn in_database(config: &RedisConfig, database: Option<u32>) -> Result<Self> {
+        let mut settings = config.check()?;
         if settings.servers != Servers::Single {
             let why = "`topology`: only a single server is supported";
             return Err(Error::new(ErrorKind::Config, Operation::Configure, why));
         }
+        settings.endpoint.database = database.unwrap_or(settings.endpoint.database);
         let endpoint = settings.endpoint.clone();
         let link =
             Link::new(settings.endpoint, settings.connections, settings.connect_timeout, settings.operation_timeout);

@@ -62,6 +62,7 @@ mod command;
 mod config;
 mod connection;
 mod error;
+mod options;
 mod provider;
 
 pub use config::TwemproxyConfig;

@@ -29,7 +29,8 @@ pub(crate) use table::{LiveKey, Resident, Table};
 
 pub(crate) use crate::attribute::Slot;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::route::{Place, Store};
+use crate::route::Place;
+use crate::stores::Store;
 use flight::Flight;
 use rounds::Rounds;
 

@@ -163,13 +163,15 @@ impl Shared {
 }
 
 impl State {
+    /// A request wants another id, and one is on its way: it is as new to this request as another one would be.
+    pub(crate) fn join_rotation(&mut self, author: Author) -> Option<u64> {
+        self.rotation.as_mut()?.authors.push(author);
+        Some(self.changed())
+    }
+
     /// A request wants another id.
     pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> u64 {
-        match &mut self.rotation {
-            // The id that is on its way is as new to this request as another one would be.
-            Some(rotation) => rotation.authors.push(author),
-            None => self.rotation = Some(Rotation { to, authors: vec![author], stage: Stage::Wanted }),
-        }
+        self.rotation = Some(Rotation { to, authors: vec![author], stage: Stage::Wanted });
         self.changed()
     }
 

@@ -1,6 +1,7 @@
 //! Settings of a connection.
 
 mod parse;
+mod settings_provider;
 mod topology;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use session_core::{Error, ErrorKind, Operation, Result};
 
 use crate::transport::{Address, Credentials, Endpoint};
 use parse::Parsed;
+use settings_provider::SettingsProvider;
 pub use topology::{Servers, Topology};
 
 /// Where Redis is and how to talk to it.
@@ -38,6 +40,7 @@ pub use topology::{Servers, Topology};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RedisConfig {
     url: Option<String>,
+    settings_provider: Option<SettingsProvider>,
     host: Option<String>,
     port: Option<u16>,
     unix_socket: Option<PathBuf>,
@@ -75,6 +78,26 @@ impl RedisConfig {
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
+        self
+    }
+
+    /// Asks this closure for what [`url`](Self::url) would be told, for instance from a store of secrets; not together
+    /// with `url`. It is asked whenever the settings are checked, which is once for each provider that is built of them,
+    /// not when a connection is made again.
+    ///
+    /// If it panics or answers something unusable, that is an error of kind [`ErrorKind::Config`], as is an error of
+    /// its own, which becomes the source; what it answered is shown nowhere.
+    ///
+    /// ```
+    /// use session_redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::new().settings_provider(|| Ok("redis.internal:6379,password=open sesame".to_owned()));
+    /// assert!(config.check()?.endpoint.credentials.is_some());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn settings_provider(mut self, provider: impl Fn() -> Result<String> + Send + Sync + 'static) -> Self {
+        self.settings_provider = Some(SettingsProvider::new(provider));
         self
     }
 
@@ -246,7 +269,12 @@ impl RedisConfig {
 
     /// What the URL says, after making sure that nothing else says the same.
     fn parsed(&self) -> Result<Parsed> {
-        let Some(url) = &self.url else { return Ok(Parsed::default()) };
+        let whole = match (&self.url, &self.settings_provider) {
+            (None, None) => return Ok(Parsed::default()),
+            (Some(_), None) => "url",
+            (None, Some(_)) => "settings_provider",
+            (Some(_), Some(_)) => return Err(wrong("settings_provider", "cannot be set together with `url`")),
+        };
         for (setting, set) in [
             ("host", self.host.is_some()),
             ("port", self.port.is_some()),
@@ -255,12 +283,16 @@ impl RedisConfig {
             ("access_key", self.access_key.is_some()),
             ("ssl", self.ssl.is_some()),
         ] {
-            require(!set, setting, "cannot be set together with `url`")?;
+            require(!set, setting, &format!("cannot be set together with `{whole}`"))?;
         }
-        require(self.several().is_none(), "topology", "cannot be set together with `url`")?;
-        let parsed = parse::parse(url)?;
+        require(self.several().is_none(), "topology", &format!("cannot be set together with `{whole}`"))?;
+        let parsed = match (&self.url, &self.settings_provider) {
+            (Some(url), _) => parse::parse(url)?,
+            (None, Some(provider)) => provider.parsed()?,
+            (None, None) => Parsed::default(),
+        };
         let twice = self.database.is_some() && parsed.database.is_some();
-        require(!twice, "database", "is also in `url`")?;
+        require(!twice, "database", &format!("is also in `{whole}`"))?;
         Ok(parsed)
     }
 
@@ -380,6 +412,7 @@ impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url,
+            settings_provider,
             host,
             port,
             unix_socket,
@@ -407,6 +440,7 @@ impl fmt::Debug for RedisConfig {
         };
         let hidden: &dyn fmt::Debug = &"<hidden>";
         show("url", url.as_ref().map(|_| hidden));
+        show("settings_provider", settings_provider.as_ref().map(|it| it as _));
         show("host", host.as_ref().map(|it| it as _));
         show("port", port.as_ref().map(|it| it as _));
         show("unix_socket", unix_socket.as_ref().map(|it| it as _));

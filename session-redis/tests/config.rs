@@ -1,9 +1,11 @@
 //! Settings: what they mean, and what is refused.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use session_core::ErrorKind;
+use session_core::{Error, ErrorKind, Operation};
 use session_redis::transport::{Address, Credentials};
 use session_redis::{RedisConfig, RedisProvider, Servers, Topology};
 
@@ -232,4 +234,46 @@ fn nothing_shows_the_access_key() {
     let config = RedisConfig::new().url("redis://u:sesame@h");
     let text = format!("{config:?} {:?}", config.check().unwrap());
     assert!(!text.contains("sesame"), "{text}");
+}
+
+#[test]
+fn a_settings_provider_answers_what_a_url_would_say() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&asked);
+    let config = RedisConfig::new().operation_timeout(Duration::from_secs(2)).settings_provider(move || {
+        counting.fetch_add(1, Ordering::SeqCst);
+        Ok("redis://shop:sesame@redis.example:7000/3".to_owned())
+    });
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "only when it is needed");
+    let settings = config.check().unwrap();
+    assert_eq!(settings.endpoint.address, tcp("redis.example", 7000));
+    assert_eq!(settings.endpoint.credentials, credentials(Some("shop"), "sesame"));
+    assert_eq!((settings.endpoint.database, settings.operation_timeout), (3, Duration::from_secs(2)));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(config, config.clone());
+    assert!(!format!("{config:?} {:?}", RedisProvider::new(&config).unwrap()).contains("sesame"));
+}
+
+#[test]
+fn a_settings_provider_that_misbehaves_is_an_error_that_shows_nothing_of_it() {
+    type Answer = session_core::Result<String>;
+    let own = |kind| Error::new(kind, Operation::Configure, "the store of secrets is sealed");
+    let good = || -> Answer { Ok("redis://h/1".to_owned()) };
+    let panics = || -> Answer { panic!("sesame") };
+    let new = RedisConfig::new;
+    for (config, text) in [
+        (new().settings_provider(good).url("redis://h"), "`settings_provider`: cannot be set together with `url`"),
+        (new().settings_provider(good).host("h"), "`host`: cannot be set together with `settings_provider`"),
+        (new().settings_provider(good).database(1), "`database`: is also in `settings_provider`"),
+        (new().settings_provider(panics), "`settings_provider`: it panicked"),
+        (new().settings_provider(|| Ok("http://sesame".to_owned())), "`settings_provider`: its answer"),
+        (new().settings_provider(|| Ok(String::new())), "`settings_provider`: its answer"),
+        (new().settings_provider(move || Err(own(ErrorKind::Unavailable))), "`settings_provider`: it failed"),
+        (new().settings_provider(move || Err(own(ErrorKind::Config))), "is sealed"),
+    ] {
+        let error = config.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{text}");
+        assert!(error.to_string().contains(text), "{error} should say {text}");
+        assert!(!format!("{error:?} {config:?}").contains("sesame"), "{error:?}");
+    }
 }

@@ -60,6 +60,14 @@ impl TwemproxyConfig {
         self
     }
 
+    /// Asks this closure for what [`url`](Self::url) would be told; not together with `url`. As for
+    /// [`RedisConfig::settings_provider`](session_redis::RedisConfig::settings_provider) otherwise.
+    #[must_use]
+    pub fn settings_provider(mut self, provider: impl Fn() -> Result<String> + Send + Sync + 'static) -> Self {
+        self.redis = self.redis.settings_provider(move || as_for_redis(&provider()?));
+        self
+    }
+
     /// Host name or address; `127.0.0.1` unless set.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
@@ -265,6 +273,22 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(&format!("`{setting}`")), "{setting}: {error}");
             assert!(!format!("{error} {error:?} {wrong:?}").contains("sesame"));
+        }
+    }
+
+    #[test]
+    fn a_settings_provider_answers_what_a_url_would_say() {
+        let answering = |answer: &'static str| TwemproxyConfig::new().settings_provider(move || Ok(answer.to_owned()));
+        let endpoint = answering("proxy:1,proxy=Twemproxy,password=x").check().unwrap().redis.endpoint;
+        assert_eq!(endpoint.address, Address::Tcp { host: "proxy".into(), port: 1 });
+        for (config, setting) in [
+            (answering("rediss://:sesame@proxy"), "`ssl`"),
+            (answering("redis://:sesame@proxy/1"), "`database`"),
+            (answering("redis://proxy").url("redis://:sesame@proxy"), "`settings_provider`"),
+        ] {
+            let error = config.check().map(|_| ()).unwrap_err();
+            assert!(error.to_string().contains(setting), "{error} should name {setting}");
+            assert!(!format!("{error:?} {config:?}").contains("sesame"), "{error:?}");
         }
     }
 

@@ -167,7 +167,7 @@ impl Handle {
             let part = self.part();
             if let Some(error) = &part.degraded {
                 let text = "the session could not be read, so it cannot be destroyed; try again";
-                return Err(Error::new(error.kind(), Operation::Destroy, text));
+                return Err(Error::new(error.kind(), Operation::Destroy, text).with_effect(Effect::NotApplied));
             }
             if part.let_go {
                 let text = "the request's last commit failed, and it has let go of the session; open it again";
@@ -209,8 +209,9 @@ impl Handle {
     /// Writes what this request changed.
     pub(crate) async fn commit(&self) -> Result<()> {
         let result = self.commit_all().await.map_err(|error| {
-            // The session is still held, so what is pending will be sent again.
-            if error.kind().is_retryable() { error.with_effect(Effect::PerhapsApplied) } else { error }
+            // The session is still held, so what is pending will be sent again; unless it is never sent.
+            let pending = error.kind().is_retryable() && !self.is_degraded();
+            if pending { error.with_effect(Effect::PerhapsApplied) } else { error }
         });
         self.conclude(result)
     }
@@ -248,7 +249,8 @@ impl Handle {
                 Ok(())
             } else {
                 let text = "the session could not be read, so what the request changed is lost";
-                Err(Error::new(error.kind(), Operation::Commit, text).with_source(error))
+                let lost = Error::new(error.kind(), Operation::Commit, text).with_effect(Effect::NotApplied);
+                Err(lost.with_source(error))
             };
         }
         if let Some((live, change)) = doomed {

@@ -410,6 +410,21 @@ async fn without_throwing_a_session_is_degraded() {
 }
 
 #[tokio::test]
+async fn what_a_degraded_session_loses_is_surely_not_applied() {
+    let path = Path::new();
+    let (_, id) = create(&manager(&path)).await;
+    let here = builder(&path).throw_on_error(false).build().unwrap();
+    path.fail(Call::Load, Side::Before, ErrorKind::OutcomeUnknown);
+    let session = open(&here, &id).await;
+    let error = session.destroy().unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::OutcomeUnknown, Effect::NotApplied), "{error}");
+    session.insert("theme", "dark").unwrap();
+    session.commit().await.unwrap();
+    let error = session.last_error().unwrap();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::OutcomeUnknown, Effect::NotApplied), "{error}");
+}
+
+#[tokio::test]
 async fn two_ids_on_one_key() {
     let path = Path::new();
     let keys = || KeyDerivation::custom(|_, _| SessionKey::new("the only key"));

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use session_core::conformance::Random;
+use socket2::SockRef;
 
 /// One of the two ways through a [`FaultProxy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,18 @@ struct Shared {
     accepted: AtomicU64,
     /// Connections with a number up to this one pass nothing any more.
     swallowed: AtomicU64,
+    /// Connections with a number up to this one end with a reset.
+    reset: AtomicU64,
+    refuses: AtomicBool,
     stopped: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+    open: Mutex<Vec<Ends>>,
+}
+
+/// The two sides of a connection.
+#[derive(Debug)]
+struct Ends {
+    client: TcpStream,
+    server: TcpStream,
 }
 
 /// One direction, of all connections.
@@ -49,8 +60,14 @@ struct Lane {
 #[derive(Debug, Default)]
 struct Plan {
     cut_after: Option<u64>,
+    /// So many chunks, this one included, until one ends its connection.
+    cut_at_chunk: Option<u64>,
     hold_after: Option<u64>,
+    /// Connections with a number up to this one are held back.
+    held: u64,
+    swallows: bool,
     replace: Option<Vec<u8>>,
+    garble: Option<Vec<u8>>,
     delay: Duration,
     drip: Option<Duration>,
     lottery: Option<Lottery>,
@@ -78,6 +95,8 @@ impl FaultProxy {
             lanes: Default::default(),
             accepted: AtomicU64::new(0),
             swallowed: AtomicU64::new(0),
+            reset: AtomicU64::new(0),
+            refuses: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             open: Mutex::default(),
         });
@@ -120,9 +139,16 @@ impl FaultProxy {
         self.plan(direction).cut_after = Some(bytes);
     }
 
+    /// Closes the connection, on both sides, that carries the `number`th chunk from now on, counted from 1, instead of
+    /// passing that on. Where one waits for the reply of the other, a chunk is a request or a reply.
+    pub fn cut_at_chunk(&self, direction: Direction, number: u64) {
+        self.plan(direction).cut_at_chunk = Some(number);
+    }
+
     /// Whether a cut that was asked for has not happened yet.
     pub fn cut_is_pending(&self, direction: Direction) -> bool {
-        self.plan(direction).cut_after.is_some()
+        let plan = self.plan(direction);
+        plan.cut_after.is_some() || plan.cut_at_chunk.is_some()
     }
 
     /// Passes `bytes` more bytes, then holds back all others until [`release`](Self::release).
@@ -130,15 +156,40 @@ impl FaultProxy {
         self.plan(direction).hold_after = Some(bytes);
     }
 
+    /// Holds back what existing connections carry until [`release`](Self::release), also if one side closes them
+    /// meanwhile; new ones work.
+    pub fn hold_existing(&self, direction: Direction) {
+        self.plan(direction).held = self.accepted();
+    }
+
     /// Lets go what was held back.
     pub fn release(&self, direction: Direction) {
-        self.plan(direction).hold_after = None;
+        {
+            let mut plan = self.plan(direction);
+            plan.hold_after = None;
+            plan.held = 0;
+        }
         self.lane(direction).changed.notify_all();
     }
 
     /// Passes these bytes instead of what comes next.
     pub fn replace_next(&self, direction: Direction, bytes: impl Into<Vec<u8>>) {
         self.plan(direction).replace = Some(bytes.into());
+    }
+
+    /// Passes these bytes instead of every chunk; `None` to stop that.
+    pub fn garble(&self, direction: Direction, bytes: Option<&[u8]>) {
+        self.plan(direction).garble = bytes.map(<[u8]>::to_vec);
+    }
+
+    /// Passes nothing any more on any connection, and keeps them open; `false` to stop that.
+    pub fn swallow(&self, direction: Direction, swallows: bool) {
+        self.plan(direction).swallows = swallows;
+    }
+
+    /// Closes new connections as soon as they were accepted; `false` to stop that.
+    pub fn refuse(&self, refuses: bool) {
+        self.shared.refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// Waits this long before passing anything on; zero to stop that.
@@ -168,8 +219,29 @@ impl FaultProxy {
 
     /// Closes all existing connections; new ones work.
     pub fn cut_all(&self) {
-        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for Ends { client, server } in self.shared.open().drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Tells the receiving side of all existing connections that nothing more will come, as if the sending side had
+    /// said so; new ones work.
+    pub fn half_close_all(&self, direction: Direction) {
+        for Ends { client, server } in &*self.shared.open() {
+            let receiver = if direction == Direction::ToServer { server } else { client };
+            let _ = receiver.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Ends all existing connections with a reset (RST) on the client's side; new ones work.
+    pub fn reset_all(&self) {
+        self.shared.reset.store(self.accepted(), Ordering::SeqCst);
+        for Ends { client, server } in self.shared.open().drain(..) {
+            // Closing it then resets it. That happens when the threads that pass its bytes have let go of it, too.
+            let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
+            let _ = client.shutdown(Shutdown::Read);
+            let _ = server.shutdown(Shutdown::Both);
         }
     }
 
@@ -195,19 +267,29 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
+    fn open(&self) -> MutexGuard<'_, Vec<Ends>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn connect(self: &Arc<Self>, client: TcpStream) -> Result<()> {
         let number = self.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.refuses.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let server = TcpStream::connect(self.upstream)?;
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
         }
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).extend([client.try_clone()?, server.try_clone()?]);
+        self.open().push(Ends { client: client.try_clone()?, server: server.try_clone()? });
         for (direction, from, to) in
             [(Direction::ToServer, client.try_clone()?, server.try_clone()?), (Direction::ToClient, server, client)]
         {
             let shared = self.clone();
             thread::spawn(move || {
                 let _ = shared.pump(number, direction, &from, &to);
+                if number <= shared.reset.load(Ordering::SeqCst) {
+                    return;
+                }
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.shutdown(Shutdown::Both);
             });
@@ -227,21 +309,22 @@ impl Shared {
             let mut chunk = buffer[..length].to_vec();
             let (delay, drip) = {
                 let mut plan = lane.plan();
-                if plan.lottery.as_mut().is_some_and(Lottery::draw) {
+                if plan.lottery.as_mut().is_some_and(Lottery::draw) || plan.is_cut_chunk() {
                     return Ok(());
                 }
-                if let Some(other) = plan.replace.take() {
+                if let Some(other) = plan.replace.take().or_else(|| plan.garble.clone()) {
                     chunk = other;
                 }
                 (plan.delay, plan.drip)
             };
             thread::sleep(delay);
+            lane.wait_while_held(number);
             let step = if drip.is_some() { 1 } else { chunk.len() };
             let mut rest = chunk.as_slice();
             while !rest.is_empty() {
                 thread::sleep(drip.unwrap_or_default());
                 let (passing, then) = lane.admit(rest.len().min(step));
-                if number > self.swallowed.load(Ordering::SeqCst) {
+                if number > self.swallowed.load(Ordering::SeqCst) && !lane.plan().swallows {
                     // Counted first, so that who has seen a reply finds it counted.
                     lane.bytes.fetch_add(passing as u64, Ordering::SeqCst);
                     to.write_all(&rest[..passing])?;
@@ -263,6 +346,23 @@ impl Lottery {
         let cut = self.random.percent(self.percent);
         self.cuts += u64::from(cut);
         cut
+    }
+}
+
+impl Plan {
+    /// Whether the chunk that has come is the one at which its connection is to be closed.
+    fn is_cut_chunk(&mut self) -> bool {
+        match &mut self.cut_at_chunk {
+            None => false,
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                let is_last = *left == 0;
+                if is_last {
+                    self.cut_at_chunk = None;
+                }
+                is_last
+            }
+        }
     }
 }
 
@@ -289,6 +389,11 @@ impl Lane {
             return (passing, Then::Cut);
         }
         (passing, if plan.hold_after == Some(0) { Then::Hold } else { Then::GoOn })
+    }
+
+    fn wait_while_held(&self, number: u64) {
+        let held = self.changed.wait_while(self.plan(), |plan| number <= plan.held);
+        drop(held.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn wait_for_release(&self) {

@@ -21,6 +21,7 @@ const SERVERS: usize = 3;
 pub struct NutcrackerBuilder {
     arguments: Vec<OsString>,
     server_arguments: Vec<OsString>,
+    others: Option<Vec<SocketAddr>>,
     password: Option<String>,
 }
 
@@ -34,6 +35,12 @@ impl NutcrackerBuilder {
     /// Adds arguments of every `redis-server` behind it.
     pub fn server_arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.server_arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Has these servers behind it instead of three of its own.
+    pub fn before(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.others = Some(servers.into_iter().collect());
         self
     }
 
@@ -52,9 +59,12 @@ impl NutcrackerBuilder {
         let password = self.password.iter().flat_map(|password| ["--requirepass", password]);
         let arguments: Vec<OsString> = self.server_arguments.iter().cloned().chain(password.map(Into::into)).collect();
         let server = |_| RedisServer::builder().arguments(arguments.clone()).start();
-        let servers = (0..SERVERS).map(server).collect::<Result<Vec<_>>>()?;
+        let own = if self.others.is_some() { 0 } else { SERVERS };
+        let servers = (0..own).map(server).collect::<Result<Vec<_>>>()?;
+        let addresses = self.others.unwrap_or_else(|| servers.iter().map(RedisServer::address).collect());
         let mut proxy = Nutcracker {
             servers,
+            addresses,
             folder: TempDir::with_prefix("nutcracker-")?,
             port: free_port()?,
             statistics_port: free_port()?,
@@ -67,11 +77,13 @@ impl NutcrackerBuilder {
     }
 }
 
-/// A running `nutcracker` before three `redis-server`s, all killed when dropped. Its pool is set as sessions need it; a
+/// A running `nutcracker` before three `redis-server`s unless others are given, all killed when dropped. Its pool is set as sessions need it; a
 /// server that does not answer is given up after 400 ms.
 #[derive(Debug)]
 pub struct Nutcracker {
     servers: Vec<RedisServer>,
+    /// Of those behind it, whoever they belong to.
+    addresses: Vec<SocketAddr>,
     folder: TempDir,
     port: u16,
     statistics_port: u16,
@@ -109,7 +121,7 @@ impl Nutcracker {
         self.file("nutcracker.sock")
     }
 
-    /// The servers behind it.
+    /// The servers of its own behind it.
     pub fn servers(&self) -> &[RedisServer] {
         &self.servers
     }
@@ -194,8 +206,8 @@ impl Nutcracker {
                 let _ = writeln!(text, "  redis_auth: {password}");
             }
             let _ = writeln!(text, "  server_connections: 1\n  servers:");
-            for (server, number) in self.servers.iter().zip(1..) {
-                let _ = writeln!(text, "    - {}:1 shard{number}", server.address());
+            for (address, number) in self.addresses.iter().zip(1..) {
+                let _ = writeln!(text, "    - {address}:1 shard{number}");
             }
         }
         text

@@ -49,6 +49,12 @@ pub trait SessionProvider: Send + Sync + 'static {
     /// leave the range: [`Committed::NotACounter`]. Else it writes, raises the version by one, sets the expiry:
     /// [`Committed::Done`].
     ///
+    /// A conflict, or what is no counter, uses up the number of a batch that is [`repeated`](Commit::repeated): its sender
+    /// goes on with another one, so an earlier copy that is still on its way must not be written, even if the attributes
+    /// are again as it wants them. Any batch of the writer with this number or a lower one that was not written is
+    /// answered [`Committed::Conflict`] from then on, with no attribute where none is in its way. The version stays, and so
+    /// does the expiry.
+    ///
     /// With [`Commit::creation`], a key that holds nothing is made a session first; nothing is created in place of a
     /// tombstone or past its deadline ([`Committed::Gone`]), or of another session (an error of kind `ForeignKey`). Where
     /// the session is there already, it is changed like any other; if the batch is [`repeated`](Commit::repeated), the
@@ -238,7 +244,7 @@ pub struct StoredSession {
     pub attributes: Vec<(AttributeName, Bytes)>,
     /// How long it will live if nothing happens; zero if the store found no expiry on it.
     pub remaining: Duration,
-    /// The newest sequence number that the asking writer has written.
+    /// The newest sequence number that the asking writer has written; not one that was refused.
     pub written: Option<u64>,
 }
 
@@ -392,7 +398,8 @@ pub enum Committed {
     },
     /// Nothing was written: the session is not there any more.
     Gone,
-    /// Nothing was written: these attributes (index into the changes) do not hold what was seen, but this.
+    /// Nothing was written: these attributes (index into the changes) do not hold what was seen, but this. None if only
+    /// the number is used up.
     Conflict(Vec<(usize, Option<Bytes>)>),
     /// Nothing was written: these attributes (index into the changes) cannot be incremented. With their present bytes.
     NotACounter(Vec<(usize, Option<Bytes>)>),

@@ -11,7 +11,8 @@
 //! | `@c` | when it was created, milliseconds since 1970 |
 //! | `@d` | when it ends whatever happens, milliseconds since 1970; absent: never |
 //! | `@i` | its own idle timeout in milliseconds; absent: not overridden |
-//! | `@w` | what each writer has written: for each ` <writer>:<sequence>:<seconds since 1970>` |
+//! | `@w` | what each writer has written: for each ` <writer>:<sequence>:<seconds since 1970>`, and `:<sequence>` if a |
+//! |      | repeated batch of this number was refused since; the first number is missing if it never wrote |
 //! | `@m` | present if the creation was sent more than once |
 //!
 //! A tombstone is a hash with the field `@t` alone: the successor's generation, or empty after a destroy. Other fields
@@ -145,7 +146,7 @@ impl Parts {
     }
 }
 
-/// The newest sequence number in this writer's entry.
+/// The newest sequence number that this writer's entry has as written.
 fn written(entries: &[u8], writer: WriterId) -> Option<u64> {
     let writer = writer.to_string();
     entries.split(|byte| *byte == b' ').find_map(|entry| {
@@ -207,6 +208,9 @@ mod tests {
         assert_eq!(session.remaining, Duration::from_millis(1500));
         assert_eq!(session.written, Some(41));
         assert_eq!(session.attributes.len(), 1);
+        // What was refused for good was not written.
+        assert_eq!(written(format!(" {writer}:41:1700000000:42").as_bytes(), writer), Some(41));
+        assert_eq!(written(format!(" {writer}::1700000000:42").as_bytes(), writer), None);
         // Without any one of the fields that are always there it is not ours.
         for missing in ["@g", "@v", "@f", "@c"] {
             let fields: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != missing).collect();

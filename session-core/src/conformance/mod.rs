@@ -26,6 +26,7 @@ mod life;
 mod model;
 mod random;
 mod reading;
+mod refusing;
 mod renewing;
 mod repeating;
 mod report;
@@ -193,6 +194,13 @@ macro_rules! __conformance_cases {
                 unrepeated_creation_leaves_nothing
                 repeated_change_does_not_mark
                 late_copy_of_a_creation_stays_dead;
+            refusing:
+                late_copy_of_a_conflict_is_not_written
+                late_copy_of_a_refused_increment_is_not_written
+                used_up_number_tells_what_is_in_the_way
+                using_up_a_number_changes_nothing_else
+                number_stays_used_up
+                refused_repeated_creation_creates_nothing;
             destroying:
                 destroy_ends_the_session
                 destroy_repeated

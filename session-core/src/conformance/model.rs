@@ -337,6 +337,7 @@ struct Known {
     idle_timeout: Option<Duration>,
     attributes: Attributes,
     written: HashMap<WriterId, u64>,
+    used_up: HashMap<WriterId, u64>,
     marked: Marked,
     /// Before the creation was sent.
     began: Instant,
@@ -365,6 +366,7 @@ impl Model {
                 idle_timeout: None,
                 attributes: Attributes::new(),
                 written: HashMap::new(),
+                used_up: HashMap::new(),
                 marked: Marked::No,
                 began: sent,
                 time_to_live: LIFE,
@@ -395,12 +397,18 @@ impl Model {
         );
         if !conflicts.is_empty() || !wrong.is_empty() {
             if let State::Session(session) = &mut self.state
-                && marks
-                && session.marked == Marked::No
+                && commit.repeated
             {
-                session.marked = Marked::Perhaps;
+                let used_up = session.used_up.entry(commit.writer).or_default();
+                *used_up = commit.sequence.max(*used_up);
+                if marks && session.marked == Marked::No {
+                    session.marked = Marked::Perhaps;
+                }
             }
             return if conflicts.is_empty() { Answer::NotACounter(wrong) } else { Answer::Conflict(conflicts) };
+        }
+        if session.used_up.get(&commit.writer).is_some_and(|number| *number >= commit.sequence) {
+            return Answer::Conflict(BTreeMap::new());
         }
         let mut counters = Vec::new();
         for change in &commit.changes {

@@ -21,7 +21,10 @@ pub(super) struct Session {
 
 struct Writer {
     id: WriterId,
-    sequence: u64,
+    /// The number of its newest batch that was written.
+    written: Option<u64>,
+    /// That of a repeated batch which was refused since: no copy of it may be written any more.
+    used_up: Option<u64>,
     wrote_at: Moment,
 }
 
@@ -70,8 +73,16 @@ impl Session {
         }
     }
 
+    fn writer(&self, writer: WriterId) -> Option<&Writer> {
+        self.writers.iter().find(|known| known.id == writer)
+    }
+
     fn written(&self, writer: WriterId) -> Option<u64> {
-        self.writers.iter().find(|known| known.id == writer).map(|known| known.sequence)
+        self.writer(writer)?.written
+    }
+
+    fn used_up(&self, writer: WriterId) -> Option<u64> {
+        self.writer(writer)?.used_up
     }
 
     pub(super) fn decide(&self, commit: &Commit) -> Decision {
@@ -92,6 +103,9 @@ impl Session {
         });
         if !wrong.is_empty() {
             return Decision::NotACounter(wrong);
+        }
+        if self.used_up(commit.writer).is_some_and(|number| commit.sequence <= number) {
+            return Decision::Conflict(Vec::new());
         }
         let sum = |change: &Change| match change.action {
             Action::Increment(delta) => counter::add(self.attributes.get(&change.name), delta),
@@ -136,12 +150,27 @@ impl Session {
             self.header.idle_timeout = idle_timeout;
         }
         self.marked |= marks(commit);
-        self.writers
-            .retain(|writer| writer.id != commit.writer && now.saturating_sub(writer.wrote_at) <= WRITER_KEPT_FOR);
-        self.writers.push(Writer { id: commit.writer, sequence: commit.sequence, wrote_at: now });
+        self.remember(Writer { id: commit.writer, written: Some(commit.sequence), used_up: None, wrote_at: now });
         let found = self.header.version;
         self.header.version = found.wrapping_add(1);
         found
+    }
+
+    /// The commit was refused. Its sender goes on with another number, so no earlier copy that is still on its way may
+    /// be written.
+    pub(super) fn refuse(&mut self, now: Moment, commit: &Commit) {
+        if commit.repeated {
+            let used_up = self.used_up(commit.writer).max(Some(commit.sequence));
+            let written = self.written(commit.writer);
+            self.remember(Writer { id: commit.writer, written, used_up, wrote_at: now });
+        }
+    }
+
+    /// Puts this in the place of what is known of the writer, and forgets those who have not written for long.
+    fn remember(&mut self, writer: Writer) {
+        let now = writer.wrote_at;
+        self.writers.retain(|other| other.id != writer.id && now.saturating_sub(other.wrote_at) <= WRITER_KEPT_FOR);
+        self.writers.push(writer);
     }
 }
 

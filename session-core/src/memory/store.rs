@@ -155,8 +155,14 @@ impl Store {
                 session.marked |= marks(commit);
                 return Ok(Committed::Already { counters, remaining: end - now });
             }
-            Decision::Conflict(changes) => return Ok(Committed::Conflict(changes)),
-            Decision::NotACounter(changes) => return Ok(Committed::NotACounter(changes)),
+            Decision::Conflict(changes) => {
+                session.refuse(now, commit);
+                return Ok(Committed::Conflict(changes));
+            }
+            Decision::NotACounter(changes) => {
+                session.refuse(now, commit);
+                return Ok(Committed::NotACounter(changes));
+            }
         };
         match created {
             Some(session) => self.put(key, end, Content::Session(session)),

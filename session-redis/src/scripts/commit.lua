@@ -5,10 +5,11 @@ local generation, writer, sequence, life, options, fingerprint =
     match(ARGV[1], '^([^ ]+) ([^ ]+) (%d+) (%d+) ?([^ ]*) ?([^ ]*)$')
 
 -- Most commits have no options.
-local creates, repeated, renews_time, idle, removes_idle
+local creates, repeated, marks, renews_time, idle, removes_idle
 if options ~= '' then
     creates = find(options, 'c', 1, true)
     repeated = find(options, 'm', 1, true)
+    marks = creates and repeated
     renews_time = find(options, 't', 1, true)
     idle = match(options, 'i(%d+)')
     removes_idle = find(options, 'x', 1, true)
@@ -62,13 +63,19 @@ else
     end
 end
 
--- Was it written before? Numbers are compared as text, because a Lua number does not hold all of them.
-local entries, label, stamp = found[3] or '', ' ' .. writer .. ':', nil
+-- Numbers are compared as text, because a Lua number does not hold all of them.
+local function reaches(number)
+    return #number > #sequence or (#number == #sequence and number >= sequence)
+end
+
+-- Was it written before, or refused for good?
+local entries, label = found[3] or '', ' ' .. writer .. ':'
+local written, used_up, stamp = '', '', nil
 local first, last = find(entries, label, 1, true)
 if first then
-    local written, stamped, past = match(entries, '^(%d+):(%d+)()', last + 1)
-    if written then
-        if #written > #sequence or (#written == #sequence and written >= sequence) then
+    local newest, stamped, refused, past = match(entries, '^(%d*):(%d+):?(%d*)()', last + 1)
+    if newest then
+        if reaches(newest) then
             local reply, place = {2, call('PTTL', key)}, 4
             for kind in string.gmatch(kinds, '[^sd]') do
                 place = place + 1
@@ -76,12 +83,12 @@ if first then
                     reply[#reply + 1] = found[place]
                 end
             end
-            if repeated then
+            if marks then
                 call('HSET', key, '@m', '')
             end
             return reply
         end
-        stamp = stamped
+        written, used_up, stamp = newest, refused, stamped
         entries = sub(entries, 1, first - 1) .. sub(entries, past)
     end
 end
@@ -91,7 +98,7 @@ local now
 if creates or deadline or renews_time or not stamp then
     local time = call('TIME')
     now, stamp = time[1] * 1000 + math.floor(time[2] / 1000), time[1]
-    entries = string.gsub(entries, ' [^ ]+:(%d+)', function(other)
+    entries = string.gsub(entries, ' [^: ]+:%d*:(%d+)[^ ]*', function(other)
         if stamp - other > 720 then
             return ''
         end
@@ -123,7 +130,7 @@ if creates then
         sets[#sets + 1] = string.format('%.0f', deadline)
     end
 end
-if repeated then
+if marks then
     sets[#sets + 1] = '@m'
     sets[#sets + 1] = ''
 end
@@ -223,11 +230,17 @@ else
         at, index = at + needs[kind], index + 1
     end
     -- A refused change may have been taken for a removal, but then nothing at all is written.
-    if #conflicts > 1 then
-        return conflicts
-    elseif #refused > 1 then
-        return refused
+    local refusal = #conflicts > 1 and conflicts or #refused > 1 and refused
+    if refusal then
+        -- The sender goes on with another number, so an earlier copy that is still on its way must not be written.
+        if repeated and found[1] and not reaches(used_up) then
+            call('HSET', key, '@w', entries .. label .. written .. ':' .. stamp .. ':' .. sequence)
+        end
+        return refusal
     end
+end
+if reaches(used_up) then
+    return {3}
 end
 
 -- Setting comes first: it is what a server without memory refuses, and it does so only before the first write.

@@ -5,7 +5,8 @@
 //!
 //! - `t`: renew the time of the writer's entry
 //! - `c`: create, or `c<ms>`: with this time of creation; then `a<ms>`: ends this long after now, or `d<ms>`: ends at
-//!   this time; `m`: mark as sent more than once
+//!   this time
+//! - `m`: sent more than once; marks a creation, and has a refusal use up the number
 //! - `i<ms>`: sets the session's own idle timeout; `x`: removes it
 //!
 //! Second, a letter for each change; then what each change needs:
@@ -20,7 +21,7 @@
 //!
 //! Replies: 0: gone; 1, version found, milliseconds to live, the counters' new values; 2 (already written), milliseconds
 //! to live, the counters' present values; 3 (conflict) or 4 (not a counter), then the index and the present value of
-//! each attribute concerned.
+//! each attribute concerned. A conflict without any: only the number is used up.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -88,7 +89,7 @@ pub fn commit_arguments(commit: &Commit, repeated: bool, stamp: bool) -> Vec<Byt
 fn head(commit: &Commit, repeated: bool, stamp: bool) -> String {
     let Commit { generation, writer, sequence, repeated: _, creation, changes: _, idle_timeout, time_to_live } = commit;
     let mut head = format!("{generation} {writer} {sequence} {}", milliseconds(*time_to_live));
-    if stamp || idle_timeout.is_some() || creation.is_some() {
+    if stamp || repeated || idle_timeout.is_some() || creation.is_some() {
         head.push(' ');
     }
     let mut add = |option: std::fmt::Arguments<'_>| {
@@ -97,6 +98,9 @@ fn head(commit: &Commit, repeated: bool, stamp: bool) -> String {
     };
     if stamp {
         add(format_args!("t"));
+    }
+    if repeated {
+        add(format_args!("m"));
     }
     match idle_timeout {
         Some(Some(timeout)) => add(format_args!("i{}", milliseconds(*timeout))),
@@ -112,9 +116,6 @@ fn head(commit: &Commit, repeated: bool, stamp: bool) -> String {
             Deadline::Never => {}
             Deadline::After(duration) => add(format_args!("a{}", milliseconds(*duration))),
             Deadline::At(time) => add(format_args!("d{time}")),
-        }
-        if repeated {
-            add(format_args!("m"));
         }
         add(format_args!(" {fingerprint}"));
     }
@@ -157,7 +158,10 @@ pub fn committed(reply: Reply, commit: &Commit) -> Result<Committed, Unreadable>
                 .and_then(|counters| whole(counters, increments))?,
         },
         3 => Committed::Conflict(concerned(&mut rest, commit)?),
-        4 => Committed::NotACounter(concerned(&mut rest, commit)?),
+        4 => match concerned(&mut rest, commit)? {
+            none if none.is_empty() => return Err(Unreadable::Broken),
+            which => Committed::NotACounter(which),
+        },
         _ => return Err(Unreadable::Broken),
     };
     match rest.next() {
@@ -195,7 +199,7 @@ fn concerned(replies: &mut impl Iterator<Item = Reply>, commit: &Commit) -> Resu
         let value = bytes(replies.next().ok_or(Unreadable::Broken)?)?;
         which.push((index.ok_or(Unreadable::Broken)?, value));
     }
-    if which.is_empty() { Err(Unreadable::Broken) } else { Ok(which) }
+    Ok(which)
 }
 
 #[cfg(test)]
@@ -227,8 +231,8 @@ mod tests {
             array(&[1]),
             array(&[1, -5, 1]),
             array(&[1, 5, 1, 9]),
-            array(&[3]),
             array(&[3, 0]),
+            array(&[4]),
             array(&[4, 0, 0]),
             array(&[9]),
         ] {
@@ -236,5 +240,6 @@ mod tests {
         }
         assert_eq!(committed(Reply::Integer(-1), &commit), Err(Unreadable::Foreign));
         assert_eq!(committed(Reply::Integer(0), &commit), Ok(Committed::Gone));
+        assert_eq!(committed(array(&[3]), &commit), Ok(Committed::Conflict(Vec::new())));
     }
 }

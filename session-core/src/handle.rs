@@ -35,6 +35,8 @@ struct Part {
     announce: bool,
     /// The id that the client has, as far as this request knows.
     own: Option<SessionId>,
+    /// The id that this request's rotation gives.
+    awaited: Option<SessionId>,
     /// The client has to forget its id.
     forget: bool,
     destroyed: Option<Destroyed>,
@@ -102,6 +104,7 @@ impl Handle {
             first_unsaved: 0,
             announce,
             own: None,
+            awaited: None,
             forget: false,
             destroyed: None,
             is_new,
@@ -151,14 +154,15 @@ impl Handle {
             // The id that it gets has never been seen.
             return Ok(());
         }
-        let change = match state.join_rotation(self.author) {
-            Some(change) => change,
+        let (change, awaited) = match state.join_rotation(self.author) {
+            Some(joined) => joined,
             None => state.want_rotation(self.route.fresh_place()?, self.author),
         };
         drop(state);
         let mut part = self.part();
         part.changed(change);
         part.announce = true;
+        part.awaited = Some(awaited);
         Ok(())
     }
 
@@ -182,7 +186,7 @@ impl Handle {
                 Phase::Ended => return Ok(()),
                 // Another request of this process is at it.
                 Phase::Doomed => Some(state.changed()),
-                Phase::Fresh if state.batch.is_none() => {
+                Phase::Fresh if state.batch.is_none() && state.astray.is_empty() => {
                     state.end();
                     None
                 }
@@ -223,10 +227,11 @@ impl Handle {
             result = Err(self.give_up(error));
         }
         let failed = result.is_err();
-        let mut client = ClientId::Keep;
-        if !failed && self.part().degraded.is_none() {
-            client = self.client_id();
-        }
+        let client = match failed {
+            _ if self.part().degraded.is_some() => ClientId::Keep,
+            false => self.client_id(),
+            true => self.awaited_id(),
+        };
         let destroyed = {
             let mut part = self.part();
             part.closed = true;
@@ -326,6 +331,25 @@ impl Handle {
             _ if forget => ClientId::Forget,
             // Where another request changed the id meanwhile, whoever came with the old one must not learn the new one.
             Some(id) if own == Some(id) && (renewed || last_change > 0) => ClientId::Refresh(id),
+            _ => ClientId::Keep,
+        }
+    }
+
+    /// What the client is told although something failed: if the id was changed for it all the same, it has no other.
+    fn awaited_id(&self) -> ClientId {
+        let (live, awaited) = {
+            let part = self.part();
+            (Arc::clone(&part.held.live), part.awaited)
+        };
+        let id = match live.lock() {
+            Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
+            _ => None,
+        };
+        match id {
+            Some(id) if awaited == Some(id) => {
+                self.part().own = Some(id);
+                ClientId::Issue(id)
+            }
             _ => ClientId::Keep,
         }
     }

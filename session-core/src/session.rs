@@ -76,7 +76,8 @@ pub enum ClientId {
 pub struct Closed {
     /// Whether everything was acknowledged.
     pub result: Result<()>,
-    /// What to tell the client; [`ClientId::Keep`] whenever something failed.
+    /// What to tell the client. If something failed, [`ClientId::Keep`], but for a change of id that was done all the same:
+    /// its old one is dead.
     pub client: ClientId,
     /// If the request destroyed the session: whether the store had it.
     pub destroyed: Option<Destroyed>,

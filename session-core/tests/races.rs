@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Effect, Error, ErrorKind, Loaded, MemoryProvider,
-    Operation, Renewal, Renewed, RequestContext, Result, Retired, Retirement, SessionId, SessionKey, SessionManager,
-    SessionProvider, WriterId,
+    Capabilities, Checked, ClientId, Commit, Committed, Destroyed, Destruction, Effect, Error, ErrorKind,
+    KeyDerivation, Loaded, MemoryProvider, Operation, RESEND_AT_MOST, Renewal, Renewed, RequestContext, Result,
+    Retired, Retirement, SessionId, SessionKey, SessionManager, SessionProvider, WriterId,
 };
 use session_serde::Json;
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ struct Desk {
 enum Rule {
     /// It is not executed.
     Unavailable,
+    /// It is refused.
+    Fail(ErrorKind),
     /// It is executed, and its answer is lost.
     LoseAnswer,
     /// It is executed, and its answer arrives when the test says so.
@@ -72,6 +74,7 @@ impl Desk {
         match rule {
             None => run.await,
             Some(Rule::Unavailable) => Err(Error::new(ErrorKind::Unavailable, Operation::Commit, "not reached")),
+            Some(Rule::Fail(kind)) => Err(Error::new(kind, Operation::Commit, "refused")),
             Some(Rule::LoseAnswer) => {
                 run.await?;
                 Err(Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, "lost"))
@@ -161,6 +164,10 @@ async fn open(manager: &Manager, id: SessionId) -> Session {
 fn commit(session: &Session) -> JoinHandle<Result<()>> {
     let session = session.clone();
     tokio::spawn(async move { session.commit().await })
+}
+
+fn key(session: &Session) -> SessionKey {
+    KeyDerivation::default().derive(&RequestContext::default(), &session.id().unwrap()).unwrap()
 }
 
 fn name(session: &Session) -> Option<String> {
@@ -418,4 +425,265 @@ async fn a_creation_under_way_does_not_outlive_its_destruction() {
         let left = if rotated { 0 } else { 1 };
         assert_eq!(scene.desk.store.len(), left, "rotated: {rotated}");
     }
+}
+
+/// What another process wrote under the old id and was acknowledged is under the new one too, whatever becomes of the
+/// step that carries it.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_carried_at_first_is_carried_later() {
+    for lost in [Rule::Unavailable, Rule::LoseAnswer] {
+        let scene = Scene::new().await;
+        let session = scene.here().await;
+        session.rotate_id().unwrap();
+        let copying = scene.desk.hold("commit");
+        let rotating = commit(&session);
+        copying.executed.await.unwrap();
+        let there = scene.there().await;
+        there.insert("name", "second").unwrap();
+        there.set_idle_timeout(Duration::from_secs(77)).unwrap();
+        there.commit().await.unwrap();
+        scene.desk.rule("commit", lost);
+        copying.answer.send(()).unwrap();
+        rotating.await.unwrap().unwrap_err();
+        session.commit().await.unwrap();
+        let moved = open(&scene.there, session.id().unwrap()).await;
+        for session in [&session, &moved] {
+            assert_eq!(name(session).as_deref(), Some("second"));
+        }
+        assert!(scene.desk.store.time_to_live(&key(&moved)).unwrap() <= Duration::from_secs(85));
+    }
+}
+
+/// While others change the session again and again, a rotation gives up for the time being, and loses nothing of theirs.
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_never_catches_up_is_given_back() {
+    let scene = Scene::new().await;
+    let session = scene.here().await;
+    let there = scene.there().await;
+    session.rotate_id().unwrap();
+    let mut changed = 0;
+    let mut step = scene.desk.hold("commit");
+    let rotating = commit(&session);
+    let error = loop {
+        // The copy is written, or what was carried: before the old key is retired, it is changed once more.
+        step.executed.await.unwrap();
+        changed += 1;
+        there.insert("name", &format!("change {changed}")).unwrap();
+        there.commit().await.unwrap();
+        let next = scene.desk.hold("commit");
+        step.answer.send(()).unwrap();
+        step = next;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        if rotating.is_finished() {
+            break rotating.await.unwrap().unwrap_err();
+        }
+    };
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::PerhapsApplied));
+    assert_eq!(changed, 17, "the copy, and what was carried 16 times");
+    assert_eq!(session.id(), Some(scene.id), "the old id still works");
+    assert_eq!(name(&scene.there().await).as_deref(), Some("change 17"));
+
+    drop(step);
+    scene.desk.rules.lock().unwrap().clear();
+    session.commit().await.unwrap();
+    let new = session.id().unwrap();
+    assert_ne!(new, scene.id);
+    assert_eq!(name(&open(&scene.there, new).await).as_deref(), Some("change 17"));
+    assert!(scene.there().await.id().is_none(), "the old id is dead");
+}
+
+/// What a request did to an attribute that others then made something else of is not silently dropped when its id changes.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_carried_is_told_to_who_did_it() {
+    type Change = fn(&Session) -> Result<()>;
+    let increment: Change = |session| session.increment("n", 1).map(drop);
+    let update: Change = |session| session.update("n", |it: &mut u64| *it += 1);
+    for (change, kind) in [(increment, ErrorKind::NotACounter), (update, ErrorKind::Corrupt)] {
+        for by_another_request in [false, true] {
+            let scene = Scene::new().await;
+            let (session, parallel) = (scene.here().await, scene.here().await);
+            change(if by_another_request { &parallel } else { &session }).unwrap();
+            session.insert("user", "ann").unwrap();
+            session.rotate_id().unwrap();
+            let copying = scene.desk.hold("commit");
+            let closing = {
+                let session = session.clone();
+                tokio::spawn(async move { session.close().await })
+            };
+            copying.executed.await.unwrap();
+            let there = scene.there().await;
+            there.insert("n", "text").unwrap();
+            there.commit().await.unwrap();
+            // A load in between must not settle it.
+            let reader = scene.here().await;
+            copying.answer.send(()).unwrap();
+            let closed = closing.await.unwrap();
+            let result = if by_another_request {
+                closed.result.unwrap();
+                parallel.close().await.result
+            } else {
+                closed.result
+            };
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.attribute()), (kind, Some("n")), "{error}");
+            // Whoever changed the id gets it all the same: the old one is dead.
+            let ClientId::Issue(new) = closed.client else { panic!("{:?}", closed.client) };
+            for session in [&session, &reader, &open(&scene.there, new).await] {
+                assert_eq!(session.get::<String>("n").unwrap().as_deref(), Some("text"));
+                assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("ann"));
+            }
+        }
+    }
+}
+
+/// A creation that was given up may be under way for ever, so another one takes another key.
+#[tokio::test(start_paused = true)]
+async fn a_creation_given_up_does_not_stand_in_the_way_of_the_next() {
+    for refused in [false, true] {
+        let scene = Scene::new().await;
+        let session = scene.here.open(&RequestContext::default(), None).await.unwrap();
+        session.insert("name", "second").unwrap();
+        scene.desk.delay_commit();
+        assert_eq!(session.commit().await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+        let expected = if refused {
+            scene.desk.rule("commit", Rule::Fail(ErrorKind::Auth));
+            ErrorKind::Auth
+        } else {
+            tokio::time::advance(RESEND_AT_MOST + Duration::from_secs(1)).await;
+            ErrorKind::OutcomeUnknown
+        };
+        let error = session.commit().await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (expected, Effect::PerhapsApplied));
+        scene.desk.execute_late().await;
+        session.insert("name", "third").unwrap();
+        session.commit().await.unwrap();
+        let id = session.id().unwrap();
+        assert_eq!(name(&open(&scene.there, id).await).as_deref(), Some("third"));
+        assert_eq!(scene.here.live_sessions(), 1);
+    }
+}
+
+/// A destruction reaches what was given up, too: what is under way then, and what has arrived.
+#[tokio::test(start_paused = true)]
+async fn a_destruction_reaches_what_was_given_up() {
+    for rotated in [false, true] {
+        for refused in [false, true] {
+            for arrives_late in [false, true] {
+                let scene = Scene::new().await;
+                let session = match rotated {
+                    true => scene.here().await,
+                    false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
+                };
+                session.insert("name", "second").unwrap();
+                session.rotate_id().unwrap();
+                scene.desk.delay_commit();
+                session.commit().await.unwrap_err();
+                if refused {
+                    scene.desk.rule("commit", Rule::Fail(ErrorKind::Auth));
+                } else {
+                    tokio::time::advance(RESEND_AT_MOST + Duration::from_secs(1)).await;
+                }
+                session.commit().await.unwrap_err();
+                if !arrives_late {
+                    scene.desk.execute_late().await;
+                }
+                session.destroy().unwrap();
+                let closed = session.close().await;
+                closed.result.unwrap();
+                assert_eq!(closed.destroyed, rotated.then_some(Destroyed::Done));
+                if arrives_late {
+                    scene.desk.execute_late().await;
+                }
+                let left = usize::from(!rotated);
+                assert_eq!(scene.desk.store.len(), left, "rotated: {rotated}, {refused}, {arrives_late}");
+            }
+        }
+    }
+}
+
+/// A session whose id is being changed may lie under either of its keys, and an earlier attempt may have destroyed it.
+#[tokio::test(start_paused = true)]
+async fn a_destruction_under_two_ids_is_told_as_one() {
+    let in_doubt = async |retire| {
+        let scene = Scene::new().await;
+        let session = scene.here().await;
+        session.rotate_id().unwrap();
+        scene.desk.rule("retire", retire);
+        session.commit().await.unwrap_err();
+        session.destroy().unwrap();
+        (scene, session)
+    };
+    // The old key is a tombstone already.
+    let (scene, session) = in_doubt(Rule::LoseAnswer).await;
+    assert_eq!(session.close().await.destroyed, Some(Destroyed::Done));
+    assert_eq!(scene.desk.store.len(), 0);
+    // What the first attempt has destroyed, the second does not find.
+    let (scene, session) = in_doubt(Rule::Unavailable).await;
+    let first = scene.desk.hold("destroy");
+    scene.desk.rule("destroy", Rule::LoseAnswer);
+    let attempt = commit(&session);
+    first.executed.await.unwrap();
+    first.answer.send(()).unwrap();
+    attempt.await.unwrap().unwrap_err();
+    assert_eq!(scene.desk.store.len(), 0);
+    assert_eq!(session.close().await.destroyed, Some(Destroyed::Done));
+}
+
+/// The first copy of an update arrives between the refusal of its repetition and the update's next attempt, and finds
+/// the attribute as it had seen it.
+#[tokio::test(start_paused = true)]
+async fn an_update_is_not_made_twice_when_its_first_copy_arrives_late() {
+    let scene = Scene::new().await;
+    let session = scene.here().await;
+    session.update("name", |name: &mut String| name.push('!')).unwrap();
+    session.increment("visits", 1).unwrap();
+    scene.desk.delay_commit();
+    session.commit().await.unwrap_err();
+    let set = async |value: &str| {
+        let there = scene.there().await;
+        there.insert("name", value).unwrap();
+        there.commit().await.unwrap();
+    };
+    set("away").await;
+    let refused = scene.desk.hold("commit");
+    let again = commit(&session);
+    refused.executed.await.unwrap();
+    set("first").await;
+    scene.desk.execute_late().await;
+    refused.answer.send(()).unwrap();
+    again.await.unwrap().unwrap();
+    for session in [&session, &scene.there().await] {
+        assert_eq!(name(session).as_deref(), Some("first!"));
+        assert_eq!(session.get::<i64>("visits").unwrap(), Some(1));
+    }
+}
+
+/// The same with an increment whose repetition found no counter.
+#[tokio::test(start_paused = true)]
+async fn an_increment_that_was_refused_is_not_made_later() {
+    let scene = Scene::new().await;
+    let session = scene.here().await;
+    session.increment("n", 1).unwrap();
+    session.increment("visits", 1).unwrap();
+    session.commit().await.unwrap();
+    session.increment("n", 1).unwrap();
+    session.increment("visits", 1).unwrap();
+    scene.desk.delay_commit();
+    session.commit().await.unwrap_err();
+    let there = scene.there().await;
+    there.insert("n", "text").unwrap();
+    there.commit().await.unwrap();
+    let refused = scene.desk.hold("commit");
+    let again = commit(&session);
+    refused.executed.await.unwrap();
+    there.insert("n", &1).unwrap();
+    there.commit().await.unwrap();
+    scene.desk.execute_late().await;
+    refused.answer.send(()).unwrap();
+    assert_eq!(again.await.unwrap().unwrap_err().kind(), ErrorKind::NotACounter);
+    let there = scene.there().await;
+    assert_eq!(there.get::<i64>("n").unwrap(), Some(1));
+    assert_eq!(there.get::<i64>("visits").unwrap(), Some(2), "counted once");
 }

@@ -10,4 +10,4 @@ mod slot;
 pub(crate) use authors::Author;
 pub(crate) use memo::Memo;
 pub(crate) use op::{Op, Step};
-pub(crate) use slot::{Failure, Slot};
+pub(crate) use slot::{Failure, Flown, Slot};

@@ -28,6 +28,17 @@ pub(crate) struct Slot {
     memo: Memo,
 }
 
+/// Where the batch is, if there is one, when the session was loaded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flown {
+    /// In what was loaded.
+    Landed,
+    /// Not there yet; the store decides what becomes of it.
+    NotYet,
+    /// In a copy under another id, which is to get what was loaded too: nobody else decides what becomes of it.
+    ToCopy,
+}
+
 /// What the batch on its way does to the attribute.
 struct Flying {
     op: Op,
@@ -167,20 +178,25 @@ impl Slot {
         }
     }
 
-    /// The session was loaded again. `landed`: what was loaded contains the batch on its way.
-    pub(crate) fn reloaded(&mut self, stored: Option<Bytes>, landed: bool, failures: &mut Vec<Failure>) {
+    /// The session was loaded again.
+    pub(crate) fn reloaded(&mut self, stored: Option<Bytes>, flown: Flown, failures: &mut Vec<Failure>) {
         if self.flying.is_none() && self.known == stored {
             return;
         }
         self.known = stored;
-        if landed {
+        if flown == Flown::Landed {
             self.flying = None;
-        } else if let Some(flying) = &mut self.flying {
+        }
+        if let Some(flying) = self.flying.as_mut().filter(|flying| !matches!(flying.op, Op::Set)) {
             let base = self.known.clone();
-            match &mut flying.op {
-                Op::Set => {}
-                // If it fails here, the store answers the same, and its authors are told then.
-                op => flying.expected = apply(op, base.clone(), &mut Memo::default()).unwrap_or(base),
+            match apply(&mut flying.op, base.clone(), &mut Memo::default()) {
+                Ok(expected) => flying.expected = expected,
+                Err(error) if flown == Flown::ToCopy => {
+                    let authors = self.flying.take().map(|flying| flying.authors).unwrap_or_default();
+                    self.failed(error, authors, failures);
+                }
+                // The store answers the same, and its authors are told then.
+                Err(_) => flying.expected = base,
             }
         }
         self.rebase(failures);
@@ -206,17 +222,19 @@ impl Slot {
             }
             Err(error) => {
                 self.pending = None;
-                let error = error.with_attribute(self.name.as_str());
-                failures.extend(
-                    std::mem::take(&mut self.authors)
-                        .into_iter()
-                        .map(|author| Failure { author, error: error.clone() }),
-                );
+                let authors = std::mem::take(&mut self.authors);
+                self.failed(error, authors, failures);
                 self.memo.clear();
                 self.now = base;
             }
         }
         self.settle();
+    }
+
+    /// What these authors did to the attribute could not be made again.
+    fn failed(&self, error: Error, authors: Authors, failures: &mut Vec<Failure>) {
+        let error = error.with_attribute(self.name.as_str());
+        failures.extend(authors.into_iter().map(|author| Failure { author, error: error.clone() }));
     }
 
     /// What leads back to the stored bytes needs not be sent. Never while a batch is on its way: the bytes it brings

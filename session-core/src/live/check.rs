@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::batch::Purpose;
 use super::state::State;
 use super::{Live, Phase};
+use crate::attribute::Flown;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
 use crate::key::SessionKey;
@@ -24,6 +25,16 @@ pub(crate) enum Validated {
     Ended,
     /// This copy has left the table: another one is to be made and loaded.
     Replaced,
+}
+
+/// What a loaded session is taken over for.
+#[derive(Clone, Copy)]
+pub(super) enum Taken {
+    /// To be used. One of more than `unloadable` bytes is not, but for being cleared where it may be.
+    Opened { unloadable: usize, may_clear: bool },
+    /// To be carried to the copy under a new id: what has flown to that is made again on what was loaded, here and
+    /// nowhere else.
+    Carried,
 }
 
 /// What was known when the store was asked.
@@ -164,7 +175,11 @@ impl Shared {
             return Ok(if state.stale { None } else { Some(Validated::Ready) });
         }
         let fingerprint = stored.header.fingerprint;
-        let size = state.merge(stored, self.settings.unloadable_bytes(), self.settings.size_handler.may_clear());
+        let taken = Taken::Opened {
+            unloadable: self.settings.unloadable_bytes(),
+            may_clear: self.settings.size_handler.may_clear(),
+        };
+        let size = state.merge(stored, taken);
         drop(state);
         self.observe(|observer| observer.size(fingerprint, SizeAt::Load, size));
         Ok(Some(Validated::Ready))
@@ -210,9 +225,8 @@ impl State {
         sent && self.generation == Some(generation) && version == self.version + 1
     }
 
-    /// Takes over a loaded session; the answer is its size. One of more than `unloadable` bytes is taken over if it may be
-    /// cleared, but not to be read.
-    pub(super) fn merge(&mut self, stored: StoredSession, unloadable: usize, may_clear: bool) -> usize {
+    /// Takes over a loaded session; the answer is its size.
+    pub(super) fn merge(&mut self, stored: StoredSession, taken: Taken) -> usize {
         let StoredSession { header, attributes, remaining, written } = stored;
         let size = attributes.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum();
         self.generation = Some(header.generation);
@@ -222,13 +236,21 @@ impl State {
         self.version = header.version;
         self.stale = false;
         self.idle.known = header.idle_timeout;
-        if size > unloadable {
-            self.outgrow(size, if may_clear { attributes } else { Vec::new() });
-            return size;
+        match taken {
+            Taken::Opened { unloadable, may_clear } if size > unloadable => {
+                self.outgrow(size, if may_clear { attributes } else { Vec::new() });
+                return size;
+            }
+            _ => {}
         }
         let landed = match (&self.batch, written) {
             (Some(batch), Some(written)) => written >= batch.commit.sequence,
             _ => false,
+        };
+        let flown = match (taken, landed) {
+            (Taken::Carried, _) => Flown::ToCopy,
+            (Taken::Opened { .. }, true) => Flown::Landed,
+            (Taken::Opened { .. }, false) => Flown::NotYet,
         };
         let mut failures = std::mem::take(&mut self.failures);
         if self.slots.is_empty() {
@@ -237,7 +259,7 @@ impl State {
             let mut stored: Vec<_> = attributes.into_iter().map(Some).collect();
             for slot in &mut self.slots {
                 let found = stored.iter_mut().find(|entry| entry.as_ref().is_some_and(|(name, _)| name == slot.name()));
-                slot.reloaded(found.and_then(Option::take).map(|(_, value)| value), landed, &mut failures);
+                slot.reloaded(found.and_then(Option::take).map(|(_, value)| value), flown, &mut failures);
             }
             let new = stored.into_iter().flatten().map(|(name, value)| super::Slot::new(name, Some(value)));
             self.slots.extend(new);

@@ -18,7 +18,7 @@ use crate::id::Fingerprint;
 use crate::key::SessionKey;
 use crate::name::AttributeName;
 use crate::observer::SizeAt;
-use crate::provider::{Commit, Committed, Destruction, RESEND_AT_MOST, Renewal, Renewed};
+use crate::provider::{Commit, Committed, Destroyed, Destruction, RESEND_AT_MOST, Renewal, Renewed};
 use crate::retry::Schedule;
 use crate::route::Route;
 use crate::shared::Shared;
@@ -135,7 +135,12 @@ impl Shared {
                 None => return Ok(()),
             }
         };
-        if self.table.contains(live) || self.table.enter(key, live) {
+        if self.table.stands_at(live, &key) {
+            return Ok(());
+        }
+        // It stands at another one if its creation under that was given up.
+        self.table.remove(live);
+        if self.table.enter(key, live) {
             return Ok(());
         }
         let error = Error::new(
@@ -203,17 +208,7 @@ impl Shared {
             }
             Err(error) if !error.kind().is_retryable() => {
                 let effect = if batch.sent > 1 { Effect::PerhapsApplied } else { error.effect() };
-                state.stale |= batch.sent > 1 && batch.purpose == Purpose::Change;
-                state.settled = batch.covers;
-                state.rotation = state.rotation.take().filter(|_| matches!(batch.purpose, Purpose::Change));
-                state.give_up_all(&error.with_effect(effect));
-                state.recount();
-                if batch.purpose == Purpose::Create {
-                    // It may stand in the way of whoever has this key; another attempt takes another id.
-                    state.place = None;
-                    drop(state);
-                    self.table.remove(live);
-                }
+                state.give_up(batch, &error.with_effect(effect));
                 Ok(Answered::GoOn)
             }
             Err(error) if error.effect() == Effect::NotApplied && batch.sent == 1 => {
@@ -276,17 +271,33 @@ impl Shared {
 
     /// Destroys what a request doomed, under both keys if it was being rotated.
     async fn destroy(&self, live: &Arc<Live>) -> Result<()> {
-        let targets = live.lock()?.destructions();
-        let mut destroyed = None;
+        let (targets, astray) = {
+            let state = live.lock()?;
+            (state.destructions(), state.astray.clone())
+        };
         for (key, destruction) in targets {
             let answer = live.store.provider.destroy(&key, &destruction).await;
             let answer = answer.map_err(|error| live.store.named(error).with_operation(Operation::Destroy))?;
-            destroyed.get_or_insert(answer);
+            let mut state = live.lock()?;
+            // It was there if it was under one of its keys, now or at an earlier attempt.
+            if state.destroyed != Some(Destroyed::Done) {
+                state.destroyed = Some(answer);
+            }
+        }
+        for (key, generation) in astray {
+            let destruction = Destruction { generation, leave_tombstone: true };
+            match live.store.provider.destroy(&key, &destruction).await {
+                Err(error) if error.kind().is_retryable() => {
+                    return Err(live.store.named(error).with_operation(Operation::Destroy));
+                }
+                // Why it was given up, perhaps; nobody has its id.
+                Err(error) => tracing::debug!(%error, "a creation that was given up could not be destroyed"),
+                Ok(Destroyed::Done | Destroyed::NothingFound) => {}
+            }
         }
         let mut state = live.lock()?;
         let session = state.fingerprint();
         state.end();
-        state.destroyed = destroyed;
         drop(state);
         self.table.remove(live);
         if let Some(session) = session {

@@ -6,8 +6,8 @@ use super::Phase;
 use super::batch::{Batch, Purpose};
 use super::rotation::Stage;
 use super::state::State;
-use crate::attribute::Slot;
-use crate::error::{Error, ErrorKind, Operation};
+use crate::attribute::{Flown, Slot};
+use crate::error::{Effect, Error, ErrorKind, Operation};
 use crate::id::Fingerprint;
 use crate::name::AttributeName;
 use crate::provider::Action;
@@ -99,7 +99,7 @@ impl State {
             if impatient {
                 let text = "other processes changed the attribute again and again; try the request again";
                 slot.give_up(&Error::new(ErrorKind::Conflict, Operation::Commit, text), &mut failures);
-                slot.reloaded(stored, false, &mut failures);
+                slot.reloaded(stored, Flown::NotYet, &mut failures);
             } else {
                 slot.conflicted(stored, &mut failures);
             }
@@ -115,7 +115,7 @@ impl State {
             let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
             let text = "the stored attribute is no counter, or would leave the range of counters";
             slot.give_up(&Error::new(ErrorKind::NotACounter, Operation::Commit, text), &mut failures);
-            slot.reloaded(stored, false, &mut failures);
+            slot.reloaded(stored, Flown::NotYet, &mut failures);
         }
         self.failures = failures;
         self.back_on_ground();
@@ -131,13 +131,29 @@ impl State {
 
     /// A batch unanswered for so long may not be sent again: the store might have forgotten this writer.
     pub(super) fn abandon_unanswered(&mut self) {
+        let Some(batch) = self.batch.take() else { return };
         let text = "the store did not answer for so long that the write may not be repeated";
-        let error = Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, text);
-        self.batch = None;
-        self.give_up_all(&error);
+        self.give_up(batch, &Error::new(ErrorKind::OutcomeUnknown, Operation::Commit, text));
         self.rotation = None;
         self.settled = self.changes;
         self.stale = self.phase == Phase::Stored;
+    }
+
+    /// The batch is not sent any more, and neither is anything else that was changed.
+    pub(super) fn give_up(&mut self, batch: Batch, error: &Error) {
+        let unsure = error.effect() == Effect::PerhapsApplied;
+        self.stale |= unsure && batch.purpose == Purpose::Change;
+        self.settled = batch.covers;
+        self.give_up_all(error);
+        match batch.purpose {
+            Purpose::Change => {}
+            Purpose::Copy | Purpose::Carry => self.rotation = None,
+            // It may stand in the way of whoever has this key; another attempt takes another id.
+            Purpose::Create => self.place = None,
+        }
+        if batch.purpose == Purpose::Carry || (unsure && batch.purpose != Purpose::Change) {
+            self.leave_astray(batch.key, batch.commit.generation);
+        }
         self.recount();
     }
 }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 
 use super::Live;
 use super::batch::{Batch, Purpose};
+use super::check::Taken;
 use super::state::{State, gone};
-use crate::attribute::{Author, Slot};
+use crate::attribute::{Author, Flown, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
-use crate::id::Generation;
+use crate::id::{Generation, SessionId};
 use crate::name::AttributeName;
 use crate::provider::{
     Action, Change, Creation, Deadline, Destroyed, Destruction, Loaded, Retired, Retirement, StoredSession,
@@ -39,12 +40,15 @@ pub(crate) enum Stage {
         generation: Generation,
         base: u64,
     },
-    /// The copy is stored, with what the old key held at version `base`.
+    /// The copy is stored, with what the old key held at version `base`; with the batch that is on its way, if there is
+    /// one, also with what it held at version `found`.
     Copied {
         generation: Generation,
         version: u64,
         base: u64,
+        found: u64,
         content: Vec<(AttributeName, Bytes)>,
+        own_idle_timeout: Option<Duration>,
         remaining: Duration,
         idle_timeout: Duration,
         covers: u64,
@@ -163,16 +167,20 @@ impl Shared {
 }
 
 impl State {
-    /// A request wants another id, and one is on its way: it is as new to this request as another one would be.
-    pub(crate) fn join_rotation(&mut self, author: Author) -> Option<u64> {
-        self.rotation.as_mut()?.authors.push(author);
-        Some(self.changed())
+    /// A request wants another id, and one is on its way: it is as new to this request as another one would be. The answer
+    /// is the number of that change, and the id.
+    pub(crate) fn join_rotation(&mut self, author: Author) -> Option<(u64, SessionId)> {
+        let rotation = self.rotation.as_mut()?;
+        rotation.authors.push(author);
+        let id = rotation.to.id;
+        Some((self.changed(), id))
     }
 
-    /// A request wants another id.
-    pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> u64 {
+    /// A request wants another id, and none is on its way. The answer is the number of that change, and the id.
+    pub(crate) fn want_rotation(&mut self, to: Place, author: Author) -> (u64, SessionId) {
+        let id = to.id;
         self.rotation = Some(Rotation { to, authors: vec![author], stage: Stage::Wanted });
-        self.changed()
+        (self.changed(), id)
     }
 
     /// Whether a copy under a new id may be stored, and the old key retired by this process.
@@ -213,15 +221,19 @@ impl State {
                     generation: *generation,
                     version: 1,
                     base: *base,
+                    found: *base,
                     content: content.collect(),
+                    own_idle_timeout: batch.commit.idle_timeout.flatten(),
                     remaining: remaining_now,
                     idle_timeout: batch.idle_timeout,
                     covers: batch.covers,
                     carries: 0,
                 };
             }
-            Stage::Copied { version, content, remaining, .. } => {
+            Stage::Copied { version, base, found, content, own_idle_timeout, remaining, .. } => {
                 *version += 1;
+                *base = *found;
+                *own_idle_timeout = batch.commit.idle_timeout.unwrap_or(*own_idle_timeout);
                 *remaining = remaining_now;
                 for change in &batch.commit.changes {
                     content.retain(|(name, _)| *name != change.name);
@@ -236,15 +248,15 @@ impl State {
 
     /// Takes over what others changed under the old key, and puts on its way what the copy lacks of it.
     fn carry(&mut self, shared: &Shared, stored: StoredSession) -> Result<()> {
-        let found = stored.header.version;
-        let idle_before = self.idle.known;
-        self.merge(stored, usize::MAX, false);
-        let idle_now = self.idle.known;
-        let idle_change = (idle_now != idle_before && self.idle.flying.is_none()).then_some(idle_now);
+        let version = stored.header.version;
+        self.merge(stored, Taken::Carried);
+        let idle = (self.idle.known, self.idle.flying.is_none());
         let Some(rotation) = &mut self.rotation else { return Ok(()) };
         let to = rotation.to.key.clone();
-        let Stage::Copied { generation, base, content, carries, .. } = &mut rotation.stage else { return Ok(()) };
-        *base = found;
+        let Stage::Copied { generation, base, found, content, own_idle_timeout, carries, .. } = &mut rotation.stage
+        else {
+            return Ok(());
+        };
         *carries += 1;
         if *carries > MOST_CARRIES {
             *carries = 0;
@@ -253,6 +265,7 @@ impl State {
             return Err(Error::new(ErrorKind::Conflict, Operation::Rotate, text).with_effect(Effect::PerhapsApplied));
         }
         let generation = *generation;
+        let idle_change = (idle.0 != *own_idle_timeout && idle.1).then_some(idle.0);
         let mut changes = Vec::new();
         for slot in &self.slots {
             let copy = content.iter().find(|(name, _)| name == slot.name()).map(|(_, bytes)| bytes);
@@ -265,7 +278,10 @@ impl State {
         }
         let dropped = content.iter().filter(|(name, _)| self.slots.iter().all(|slot| slot.name() != name));
         changes.extend(dropped.map(|(name, _)| Change { name: name.clone(), action: Action::Remove }));
-        if !changes.is_empty() || idle_change.is_some() {
+        *found = version;
+        if changes.is_empty() && idle_change.is_none() {
+            *base = version;
+        } else {
             self.take_off(shared, to, Purpose::Carry, generation, None, changes, idle_change);
         }
         Ok(())
@@ -285,7 +301,7 @@ impl State {
             let copy = content.iter_mut().find(|copy| copy.as_ref().is_some_and(|(name, _)| name == slot.name()));
             let bytes = copy.and_then(Option::take).map(|(_, bytes)| bytes);
             slot.acknowledged(bytes.clone(), &mut failures);
-            slot.reloaded(bytes, true, &mut failures);
+            slot.reloaded(bytes, Flown::Landed, &mut failures);
         }
         self.slots.extend(content.into_iter().flatten().map(|(name, bytes)| Slot::new(name, Some(bytes))));
         self.failures = failures;

@@ -10,9 +10,14 @@ use super::rotation::Rotation;
 use crate::attribute::{Author, Failure, Op, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
+use crate::key::SessionKey;
 use crate::name::AttributeName;
 use crate::provider::Destroyed;
 use crate::route::Place;
+
+/// How many creations that were given up a destruction reaches. Each took a failure that repetition does not help, so
+/// there are hardly ever two.
+const MOST_ASTRAY: usize = 16;
 
 /// Where a session is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub(crate) struct State {
     /// The batch on its way, or unanswered: it is sent again unchanged before any other.
     pub(crate) batch: Option<Batch>,
     pub(crate) rotation: Option<Rotation>,
+    /// Under these keys, with these generations, a creation or a copy that was given up may be stored, now or later.
+    pub(crate) astray: Vec<(SessionKey, Generation)>,
     /// Requests that want the expiry renewed whether it is due or not, until that is acknowledged.
     pub(crate) touched: Wanted,
     /// How many changes were made, how many of them are settled: acknowledged, or failed for good; and up to which one
@@ -143,6 +150,7 @@ impl State {
             size: 0,
             batch: None,
             rotation: None,
+            astray: Vec::new(),
             touched: Wanted::default(),
             changes: 0,
             settled: 0,
@@ -278,6 +286,15 @@ impl State {
         self.slots = Vec::new();
         self.size = 0;
         self.settled = self.changes;
+    }
+
+    /// A creation that may be under way is not waited for any more. Nobody has its id; a destruction reaches it all the
+    /// same, so that a logout leaves nothing behind.
+    pub(super) fn leave_astray(&mut self, key: SessionKey, generation: Generation) {
+        if self.astray.len() == MOST_ASTRAY {
+            self.astray.remove(0);
+        }
+        self.astray.push((key, generation));
     }
 
     /// Gives up every change that is not acknowledged, and tells their authors.

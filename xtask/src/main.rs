@@ -1,8 +1,12 @@
 //! `cargo xtask`: set-up, demo, tests, measurements and checks of this workspace, one subcommand per job.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod bench;
 mod ci;
 mod demo;
+mod programs;
 mod project;
 mod servers;
 mod setup;

@@ -8,10 +8,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
-
 use crate::step::{Result, output, step};
-use crate::{project, setup};
+use crate::{programs, project, setup};
 
 /// The tests that do as much as the environment variable [`test_support::SOAK_FACTOR`] wants: the crate's folder, and the
 /// name of the test program.
@@ -67,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run()?;
     let wanted = |program: &str| options.programs.is_empty() || options.programs.iter().any(|one| one == program);
     let long: Vec<_> = LONG.into_iter().filter(|(_, program)| wanted(program)).collect();
-    let programs = step("building the tests", || programs(&long))?;
+    let programs = step("building the tests", || build(&long))?;
     let mut tests = Vec::new();
     for (folder, executable, title) in programs {
         for name in list(&executable)? {
@@ -142,26 +140,17 @@ impl Test {
 }
 
 /// Builds these test programs, optimised, with the checks of a test run: the crate's folder, the executable, a title.
-fn programs(long: &[(&str, &str)]) -> Result<Vec<(PathBuf, PathBuf, String)>> {
-    let mut build = project::cargo();
-    build.args(["test", "--profile", "thorough", "--workspace", "--all-features", "--no-run"]);
-    build.args(long.iter().flat_map(|(_, program)| ["--test", program]));
-    build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
-    let messages = output(&mut build)?;
-    let built: Vec<Value> = messages.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+fn build(long: &[(&str, &str)]) -> Result<Vec<(PathBuf, PathBuf, String)>> {
+    let chosen = long.iter().flat_map(|(_, name)| ["--test", name]);
+    let arguments: Vec<_> = ["--profile", "thorough"].into_iter().chain(chosen).collect();
+    let built = programs::build(&arguments)?;
     long.iter()
-        .map(|(folder, program)| {
-            let manifest = project::root().join(folder).join("Cargo.toml");
-            let executable = built
+        .map(|(folder, name)| {
+            let program = built
                 .iter()
-                .filter(|message| {
-                    let target = &message["target"];
-                    target["kind"][0] == "test" && target["name"] == *program
-                })
-                .find(|message| message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest))
-                .and_then(|message| message["executable"].as_str())
-                .ok_or_else(|| format!("{folder} has no test program {program}"))?;
-            Ok((project::root().join(folder), PathBuf::from(executable), format!("{folder}/{program}")))
+                .find(|program| program.kind == "test" && program.name == *name && program.folder == Path::new(folder))
+                .ok_or_else(|| format!("{folder} has no test program {name}"))?;
+            Ok((project::root().join(folder), program.executable.clone(), format!("{folder}/{name}")))
         })
         .collect()
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use secret_watch::search_output;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
@@ -30,13 +31,19 @@ impl Shop {
         Self(command.spawn().unwrap())
     }
 
-    /// Starts it on this Redis and waits until it listens; the answer is the address too.
+    /// Starts it on this Redis and waits until it listens; the answer is the address too. What it logs, at every level,
+    /// is searched for secrets; what tests do to shops is worth many warnings, so only errors are shown.
     pub fn open(redis: &str, settings: &[(&str, &str)]) -> (Self, String) {
         let mut command = Self::command(settings);
         command.env("SESSION_PROVIDER", "redis").env("SESSION_URL", redis);
-        // What tests do to shops is worth many warnings.
-        command.env("RUST_LOG", env::var_os("RUST_LOG").unwrap_or_else(|| "error".into()));
+        command.env("RUST_LOG", "trace").stderr(Stdio::piped());
         let mut shop = Self(command.spawn().unwrap());
+        let all = env::var_os("RUST_LOG").is_some();
+        search_output("the log of a shop", shop.0.stderr.take().unwrap(), move |line| {
+            if all || line.contains(" ERROR ") {
+                eprintln!("{line}");
+            }
+        });
         let line = shop.first_line();
         let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
         (shop, address.to_owned())

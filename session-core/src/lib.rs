@@ -1,6 +1,9 @@
 //! Web session state: the session as handlers see it, its live copies, and the protocol by which concurrent requests
 //! merge their changes, for any store and any serializer.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod attribute;
 mod callback;
 mod connection;

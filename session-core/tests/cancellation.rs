@@ -1,5 +1,7 @@
 //! Dropping a request at any await point: its change is committed all the same, once, and nothing is left behind.
 
+use secret_watch as _;
+
 mod common;
 
 use std::future::poll_fn;

@@ -1,5 +1,7 @@
 //! The embedded store keeps every promise of a provider.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

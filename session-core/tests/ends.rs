@@ -1,5 +1,7 @@
 //! The end of a session, and the change of its id, at every step of what another process is doing.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Dead stays dead, in the embedded store: requests of several processes interleaved at random with a session's end.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 use std::time::Duration;
 

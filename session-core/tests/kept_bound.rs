@@ -1,5 +1,7 @@
 //! Kept copies of a hundred thousand sessions stay within their bound of memory.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 
 use session_core::{MemoryProvider, RequestContext, SessionManager, SessionProvider};

@@ -1,5 +1,7 @@
 //! Random requests on the embedded store, compared with a model.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

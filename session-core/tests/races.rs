@@ -1,5 +1,7 @@
 //! What meets in an unlucky moment: single interleavings and faults, each in a test of its own.
 
+use secret_watch as _;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

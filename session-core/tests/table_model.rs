@@ -3,6 +3,8 @@
 //! `table.rs` is compiled here once more, with shuttle's mutex, a clock that only the test moves, and a hasher that
 //! puts a key in the same shard each time. A failure names the seed; `SESSION_TEST_SEED` runs the same schedules again.
 
+use secret_watch as _;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Which changes a commit carries, and what becomes of those that fail.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

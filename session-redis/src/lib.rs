@@ -9,6 +9,9 @@
 //!
 //! - `tls` (default): TLS with rustls and ring.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod config;
 mod error;
 pub mod layout;

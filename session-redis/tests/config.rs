@@ -1,5 +1,7 @@
 //! Settings: what they mean, and what is refused.
 
+use secret_watch as _;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,7 @@
 //! A real redis-server keeps every promise of a provider.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What a step costs: bytes and commands.
 
+use secret_watch as _;
+
 mod common;
 
 use std::collections::BTreeMap;

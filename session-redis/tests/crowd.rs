@@ -1,5 +1,7 @@
 //! A thousand concurrent requests of one session in one process.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 
 use session_core::{RequestContext, SessionId, SessionManager};

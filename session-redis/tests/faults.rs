@@ -1,5 +1,7 @@
 //! What goes wrong between us and the server, and what we promise then.
 
+use secret_watch as _;
+
 mod common;
 
 use std::io::{Read as _, Write as _};

@@ -1,5 +1,7 @@
 //! Copies that a process keeps between requests: never stale, and cheap to validate.
 
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,7 @@
 //! Random requests on a real server, compared with a model.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What becomes of every step, on a real server.
 
+use secret_watch as _;
+
 mod common;
 
 use std::time::Duration;

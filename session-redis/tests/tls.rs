@@ -1,6 +1,8 @@
 //! TLS, with certificates made here.
 #![cfg(feature = "tls")]
 
+use secret_watch as _;
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -54,6 +54,9 @@
 //! It implements [`session_core::SessionSerializer`] and needs nothing of this crate. `examples/own-serializer` shows one
 //! that compresses.
 
+#[cfg(test)]
+use secret_watch as _;
+
 #[cfg(any(feature = "msgpack", feature = "postcard"))]
 mod bounded;
 mod codec;

@@ -1,5 +1,7 @@
 //! How often memory is asked for.
 
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 
 use allocation_counter::measure;

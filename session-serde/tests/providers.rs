@@ -1,5 +1,7 @@
 //! Sessions, with every serializer in every store.
 
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

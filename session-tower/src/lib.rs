@@ -54,6 +54,9 @@
 //! - `axum` (default): the extractor `Session`, and [`SessionRejection`] as a response.
 //! - `json` (default), `msgpack`, `postcard`: make [`session_serde::Codec`] able to speak JSON, MessagePack, postcard.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod cache;
 mod cookie;
 #[cfg(feature = "axum")]

@@ -1,5 +1,7 @@
 //! A client that hangs up: the response's future is dropped after any number of polls.
 
+use secret_watch as _;
+
 mod common;
 
 use std::future::poll_fn;

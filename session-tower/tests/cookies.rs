@@ -1,5 +1,7 @@
 //! Which cookie comes, which cookie goes, and what it costs the store.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What the client sees, and does not see, when something fails.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Requests that end early, late, or not as planned. Without axum, with a body type of its own.
 
+use secret_watch as _;
+
 mod common;
 
 use std::convert::Infallible;

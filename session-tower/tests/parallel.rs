@@ -1,6 +1,8 @@
 //! Parallel requests of one session: none waits for another's handler, and around a login or a logout none disturbs the
 //! cookie of the one.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::Arc;

@@ -58,6 +58,9 @@
 //! proxy closes the connection on any command that it does not forward, so this set is closed: a connection takes nothing
 //! else, and answers [`Unsupported`](session_core::ErrorKind::Unsupported) to it without sending anything.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod command;
 mod config;
 mod connection;

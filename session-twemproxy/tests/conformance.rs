@@ -1,5 +1,7 @@
 //! A real nutcracker before three redis-servers keeps every promise of a provider.
 
+use secret_watch as _;
+
 mod common;
 
 use common::Twemproxy;

@@ -1,5 +1,7 @@
 //! What goes wrong behind the proxy and with it, and what we promise then.
 
+use secret_watch as _;
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Several processes whose way to the proxy loses replies: what was done there and not heard of here is repeated, and
 //! done once.
 
+use secret_watch as _;
+
 mod common;
 
 use std::sync::Arc;

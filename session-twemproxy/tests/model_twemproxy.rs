@@ -1,5 +1,7 @@
 //! Random requests through a real nutcracker before three redis-servers, compared with a model.
 
+use secret_watch as _;
+
 mod common;
 
 use common::Twemproxy;

@@ -1,5 +1,7 @@
 //! What is particular about sessions behind a TwemProxy.
 
+use secret_watch as _;
+
 mod common;
 
 use std::time::Duration;

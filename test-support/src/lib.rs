@@ -1,6 +1,9 @@
 //! Real servers for tests: each on its own port and in its own folder, ended when dropped. And what tests that run for
 //! long or choose at random agree upon.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod effort;
 mod fault_proxy;
 mod nutcracker;

@@ -1,5 +1,8 @@
 //! A serializer of one's own: JSON, and what is long is compressed.
 
+#[cfg(test)]
+use secret_watch as _;
+
 use serde::{Deserialize, Serialize};
 use session_core::{SerializerError, SessionSerializer};
 use session_serde::Json;

@@ -4,6 +4,9 @@
 //! cargo run --package own-serializer -- redis://127.0.0.1:6379
 //! ```
 
+#[cfg(test)]
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;

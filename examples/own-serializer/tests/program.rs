@@ -1,5 +1,7 @@
 //! The program in memory and with a real Redis, and its serializer on bytes of others.
 
+use secret_watch as _;
+
 use std::process::Command;
 
 use own_serializer::Compressed;

@@ -14,6 +14,9 @@
 //!
 //! [`Settings`] tells the environment variables. Several copies can run side by side on one Redis.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod cart;
 mod failure;
 mod handlers;

@@ -1,5 +1,8 @@
 //! Runs the shop until it is told to stop.
 
+#[cfg(test)]
+use secret_watch as _;
+
 use std::future::IntoFuture as _;
 use std::io;
 use std::net::Ipv4Addr;

@@ -1,5 +1,7 @@
 //! An update of one attribute while other processes count in another one of the same session.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The shop with each serializer, and a running shop that changes it.
 
+use secret_watch as _;
+
 mod common;
 mod copies;
 

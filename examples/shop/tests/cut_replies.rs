@@ -1,6 +1,8 @@
 //! Shops whose way to Redis loses 30 % of the replies: what was done there and not heard of here is repeated, and
 //! counted once.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Shops that are killed while they work: whatever a delivered response said is in Redis.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::sync::Arc;

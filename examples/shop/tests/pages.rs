@@ -1,5 +1,7 @@
 //! The shop through real HTTP, with browsers that keep cookies.
 
+use secret_watch as _;
+
 mod common;
 
 use common::{Browser, empty, serve, set_cookie};

@@ -1,5 +1,7 @@
 //! Several copies of the shop on one Redis, and many requests of one session at all of them: they merge.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The program itself: its settings, its start, its end.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::io::Read as _;

@@ -1,5 +1,7 @@
 //! The shop's sessions in a real Redis.
 
+use secret_watch as _;
+
 mod common;
 mod flow;
 

@@ -1,5 +1,7 @@
 //! The shop's sessions behind a real TwemProxy.
 
+use secret_watch as _;
+
 mod common;
 mod flow;
 

@@ -1,6 +1,8 @@
 //! Four shops whose way to a TwemProxy loses replies: what was done there and not heard of here is repeated, and done
 //! once.
 
+use secret_watch as _;
+
 mod copies;
 
 use std::sync::Arc;

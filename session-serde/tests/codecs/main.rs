@@ -1,5 +1,7 @@
 //! What every serializer of this crate promises.
 
+use secret_watch as _;
+
 #[allow(unreachable_pub, reason = "the fuzz targets have it as a module, too")]
 mod body;
 mod carries;

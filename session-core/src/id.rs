@@ -98,7 +98,8 @@ impl Generation {
     }
 }
 
-/// The random name of one running process (more exactly, of one [`SessionManager`](crate::SessionManager)).
+/// The random name of one running process (more exactly, of one connection of a
+/// [`SessionManager`](crate::SessionManager)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WriterId([u8; 8]);
 

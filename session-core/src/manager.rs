@@ -323,7 +323,7 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self.keys.check()?;
         let stores = Stores::new(self.default, self.others, self.max_connections)?;
         let routing = Routing { stores, connection: self.connection, keys: self.keys };
-        let shared = Shared::new(self.settings, routing, self.observer)?;
+        let shared = Shared::new(self.settings, routing, self.observer);
         Ok(SessionManager { codec: self.codec, shared: Arc::new(shared) })
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::context::RequestContext;
 use crate::error::{Error, Result};
-use crate::id::{Fingerprint, SessionId, WriterId};
+use crate::id::{Fingerprint, SessionId};
 use crate::live::{Live, Table, Validated};
 use crate::observer::{ErrorSource, Observer, tell};
 use crate::route::{Route, Routing};
@@ -19,10 +19,9 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) routing: Routing,
     pub(crate) table: Table<Live>,
-    pub(crate) writer: WriterId,
     pub(crate) tasks: TaskTracker,
     observer: Arc<dyn Observer>,
-    /// Numbers this writer's batches, and outlives every live session.
+    /// Numbers this process's batches, and outlives every live session.
     sequence: AtomicU64,
     authors: AtomicU64,
     last_error: Mutex<Option<Error>>,
@@ -40,19 +39,18 @@ pub(crate) enum Opened {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, routing: Routing, observer: Arc<dyn Observer>) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(settings: Settings, routing: Routing, observer: Arc<dyn Observer>) -> Self {
+        Self {
             table: Table::new(settings.shards, settings.keep_for, settings.keep_bytes),
             settings,
             routing,
-            writer: WriterId::generate()?,
             tasks: TaskTracker::new(),
             observer,
             sequence: AtomicU64::new(0),
             authors: AtomicU64::new(0),
             last_error: Mutex::new(None),
             sweeping: AtomicBool::new(false),
-        })
+        }
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {

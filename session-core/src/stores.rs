@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::callback;
 use crate::connection::{Connection, ConnectionOptions, OpenConnection};
 use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::id::WriterId;
 use crate::provider::SessionProvider;
 
 /// An open connection.
@@ -15,6 +16,8 @@ pub(crate) struct Store {
     /// The connection's name; `name/database` where that is not 0.
     pub(crate) name: Arc<str>,
     database: u32,
+    /// Each its own: two connections may lead to one place, where they must be two writers.
+    pub(crate) writer: WriterId,
     pub(crate) provider: Arc<dyn SessionProvider>,
 }
 
@@ -183,7 +186,7 @@ impl Open {
                 (Some(options), opened)
             }
         };
-        let store = self.add(name, database, provider);
+        let store = self.add(name, database, provider)?;
         let databases = HashMap::from([(None, Arc::clone(&store))]);
         self.names.insert(Arc::clone(name), Named { options, given: true, databases });
         Ok(store)
@@ -203,8 +206,9 @@ impl Open {
             // Asked for by its number before, and now as the one that the options name, or the other way round.
             Some(store) => Arc::clone(store),
             None if self.opened < max_opened => {
+                let store = self.add(&wanted.name, database, provider)?;
                 self.opened += 1;
-                self.add(&wanted.name, database, provider)
+                store
             }
             None => {
                 let text = format!(
@@ -220,12 +224,12 @@ impl Open {
         Ok(store)
     }
 
-    fn add(&mut self, name: &Arc<str>, database: u32, provider: Arc<dyn SessionProvider>) -> Arc<Store> {
+    fn add(&mut self, name: &Arc<str>, database: u32, provider: Arc<dyn SessionProvider>) -> Result<Arc<Store>> {
         // There are at most as many as the builder was given and 65,536 more.
         let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         let name = if database == 0 { Arc::clone(name) } else { format!("{name}/{database}").into() };
-        let store = Arc::new(Store { number, name, database, provider });
+        let store = Arc::new(Store { number, name, database, writer: WriterId::generate()?, provider });
         self.all.push(Arc::clone(&store));
-        store
+        Ok(store)
     }
 }

@@ -119,7 +119,7 @@ impl Shared {
                     load: true,
                 }
             };
-            let loaded = live.store.provider.load(&asked.key, self.writer).await;
+            let loaded = live.store.provider.load(&asked.key, live.store.writer).await;
             let loaded = loaded.map_err(|error| live.store.named(error))?;
             let applied = self.apply(live, &asked, loaded)?;
             if let Some(validated) = applied {

@@ -47,20 +47,21 @@ pub(crate) struct Live {
 impl Live {
     /// A session about to be loaded.
     pub(crate) fn loading(store: Arc<Store>, place: Place) -> Self {
-        Self::with_state(store, State::new(Phase::Loading, Some(place)))
+        Self::in_phase(store, Phase::Loading, Some(place))
     }
 
     /// A session that is nowhere yet.
     pub(crate) fn fresh(store: Arc<Store>) -> Self {
-        Self::with_state(store, State::new(Phase::Fresh, None))
+        Self::in_phase(store, Phase::Fresh, None)
     }
 
     /// A session that has ended.
     pub(crate) fn ended(store: Arc<Store>) -> Self {
-        Self::with_state(store, State::new(Phase::Ended, None))
+        Self::in_phase(store, Phase::Ended, None)
     }
 
-    fn with_state(store: Arc<Store>, state: State) -> Self {
+    fn in_phase(store: Arc<Store>, phase: Phase, place: Option<Place>) -> Self {
+        let state = State::new(phase, place, store.writer);
         Self {
             store,
             home: Mutex::new(None),

@@ -90,7 +90,7 @@ impl Shared {
         match live.store.provider.retire(&old, &retirement).await.map_err(named)? {
             Retired::Done => self.succeed(live),
             Retired::Changed => {
-                let loaded = live.store.provider.load(&old, self.writer).await.map_err(named)?;
+                let loaded = live.store.provider.load(&old, live.store.writer).await.map_err(named)?;
                 match self.carry(live, loaded)? {
                     Carry::GoOn => Ok(()),
                     Carry::Ended(copy, generation) => self.end_with_copy(live, &copy, generation).await,

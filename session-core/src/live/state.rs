@@ -9,7 +9,7 @@ use super::expiry::Expiry;
 use super::rotation::Rotation;
 use crate::attribute::{Author, Failure, Op, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
-use crate::id::Generation;
+use crate::id::{Generation, WriterId};
 use crate::key::SessionKey;
 use crate::name::AttributeName;
 use crate::provider::Destroyed;
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Its id and key; a fresh session gets them when it is created.
     pub(crate) place: Option<Place>,
+    /// Who writes its batches.
+    pub(crate) writer: WriterId,
     pub(crate) generation: Option<Generation>,
     /// The version up to which the known bytes are complete.
     pub(crate) version: u64,
@@ -135,10 +137,11 @@ impl IdleTimeout {
 }
 
 impl State {
-    pub(crate) fn new(phase: Phase, place: Option<Place>) -> Self {
+    pub(crate) fn new(phase: Phase, place: Option<Place>, writer: WriterId) -> Self {
         Self {
             phase,
             place,
+            writer,
             generation: None,
             version: 0,
             stale: false,

@@ -69,7 +69,7 @@ impl State {
         let idle_timeout = self.idle.now().unwrap_or(shared.settings.idle_timeout);
         let commit = Commit {
             generation,
-            writer: shared.writer,
+            writer: self.writer,
             sequence: shared.next_sequence(),
             repeated: false,
             creation,

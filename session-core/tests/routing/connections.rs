@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_core::{
-    Connection, Error, ErrorKind, MemoryProvider, Operation, RequestContext, Result, SessionId, SessionManager,
-    SessionManagerBuilder,
+    Connection, Error, ErrorKind, MemoryProvider, Operation, RequestContext, Result, Session, SessionId,
+    SessionManager, SessionManagerBuilder,
 };
 use session_serde::Json;
 
-use crate::common::{Manager, Path};
+use crate::common::{Call, Manager, Path, Side, create, manager};
 use crate::farm::Farm;
 
 /// What the callback shall answer to a request.
@@ -121,6 +121,36 @@ async fn what_cannot_be_opened_is_refused() {
     let panicking = Connection::named("panics").with_options(panicking);
     assert_eq!(open(&manager, panicking).await, refused(ErrorKind::KeyCallback, "panics"));
     assert_eq!(open(&manager, "given".into()).await, Ok(()), "the others go on");
+}
+
+/// Two names for one server, as a mistake in the settings makes them: as little is lost as between two processes.
+#[tokio::test]
+async fn two_names_of_one_place_are_two_writers() {
+    let path = Path::new();
+    let manager = SessionManager::builder(path.clone(), Json)
+        .connection("again", path.clone())
+        .connection_callback(|context, _| context.get::<Answer>().map_or_else(|| Ok(Connection::default()), |it| it()))
+        .build()
+        .unwrap();
+    let (first, id) = create(&manager).await;
+    let second = manager.open(&answering(|| Ok("again".into())), Some(&id)).await.unwrap();
+    first.insert("theme", "dark").unwrap();
+    first.increment("visits", 1).unwrap();
+    let stop = path.stop(Call::Commit, Side::Before);
+    let held_up = tokio::spawn(async move { first.commit().await });
+    stop.reached().await;
+    second.increment("visits", 10).unwrap();
+    assert!(second.close().await.result.is_ok());
+    stop.go_on();
+    held_up.await.unwrap().unwrap();
+    let session = open_in(&Path::to(&path.memory), &id).await;
+    assert_eq!(session.get::<String>("theme").unwrap().as_deref(), Some("dark"));
+    assert_eq!(session.get::<i64>("visits").unwrap(), Some(12));
+}
+
+/// As another process finds it.
+async fn open_in(path: &Arc<Path>, id: &SessionId) -> Session<Json> {
+    manager(path).open(&RequestContext::default(), Some(id)).await.unwrap()
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub struct RedisServerBuilder {
     arguments: Vec<OsString>,
     port: Option<u16>,
     tls: bool,
+    cluster: bool,
 }
 
 impl RedisServerBuilder {
@@ -39,6 +40,12 @@ impl RedisServerBuilder {
         self
     }
 
+    /// It is a node of a cluster, without slots yet, and knows no others.
+    pub fn cluster_node(mut self) -> Self {
+        self.cluster = true;
+        self
+    }
+
     /// Starts the server and waits until it accepts connections.
     ///
     /// # Errors
@@ -50,7 +57,13 @@ impl RedisServerBuilder {
             Some(port) => port,
             None => free_port()?,
         };
-        let mut server = RedisServer { folder, port, tls: self.tls, arguments: self.arguments, process: None };
+        let mut arguments = self.arguments;
+        if self.cluster {
+            // Unless set it is the port and 10,000, which may be somebody's.
+            let bus = free_port()?.to_string();
+            arguments.extend(["--cluster-enabled", "yes", "--cluster-port", bus.as_str()].map(OsString::from));
+        }
+        let mut server = RedisServer { folder, port, tls: self.tls, arguments, process: None };
         server.start()?;
         Ok(server)
     }

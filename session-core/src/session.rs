@@ -79,7 +79,8 @@ pub struct Closed {
     /// What to tell the client. If something failed, [`ClientId::Keep`], but for a change of id that was done all the same:
     /// its old one is dead.
     pub client: ClientId,
-    /// If the request destroyed the session: whether the store had it.
+    /// If the request destroyed the session: whether the store had it under the id by which the request knew it. If not,
+    /// it had ended before, or another process has given it another id.
     pub destroyed: Option<Destroyed>,
 }
 
@@ -410,6 +411,12 @@ impl<S: SessionSerializer> Session<S> {
     /// it; once it is acknowledged the old id is dead. What was changed together with it is only ever under the new id.
     ///
     /// A session that is not stored yet gets an id that nobody has seen anyway.
+    ///
+    /// If the commit fails and [`Error::effect`] says *perhaps applied*, it is not known whether the old id still works.
+    /// While others hold the session in this process, their next commit finishes the change; but no client learns the new
+    /// id then. This request's response has been sent, and whoever else came with the old id may be the one from whom it
+    /// was to be taken away. So the user has to start, or log in, anew, and what was stored expires. A
+    /// [`retry_timeout`](crate::SessionManagerBuilder::retry_timeout) makes that rare.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ pub(crate) struct Batch {
     pub(crate) covers: u64,
     /// The expiry it asks for is for a session with this idle timeout.
     pub(crate) idle_timeout: Duration,
-    /// When it was sent first.
+    /// When it was made, to be sent at once.
     pub(crate) since: Instant,
     /// How often it was sent.
     pub(crate) sent: u32,

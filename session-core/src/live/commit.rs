@@ -33,6 +33,8 @@ enum Next {
         enter: bool,
     },
     Retire,
+    /// A batch was given up.
+    Leave,
     /// Nothing up to this change is left to be sent but the expiry.
     Renew {
         covers: u64,
@@ -107,6 +109,7 @@ impl Shared {
                     self.load(live).await?;
                 }
                 Next::Retire => self.retire(live).await?,
+                Next::Leave => self.leave(live)?,
                 Next::Renew { covers } => self.renew_touched(live, covers).await?,
                 Next::Destroy => self.destroy(live).await?,
                 Next::Send { key, commit, enter } => {
@@ -135,12 +138,7 @@ impl Shared {
                 None => return Ok(()),
             }
         };
-        if self.table.stands_at(live, &key) {
-            return Ok(());
-        }
-        // It stands at another one if its creation under that was given up.
-        self.table.remove(live);
-        if self.table.enter(key, live) {
+        if self.table.contains(live) || self.table.enter(key, live) {
             return Ok(());
         }
         let error = Error::new(
@@ -152,6 +150,14 @@ impl Shared {
         state.batch = None;
         state.give_up_all(&live.store.named(error));
         state.settled = state.changes;
+        Ok(())
+    }
+
+    /// A session whose creation was given up must not stand in the way of whoever has that key.
+    fn leave(&self, live: &Arc<Live>) -> Result<()> {
+        if live.lock()?.place.is_none() {
+            self.table.remove(live);
+        }
         Ok(())
     }
 
@@ -209,6 +215,8 @@ impl Shared {
             Err(error) if !error.kind().is_retryable() => {
                 let effect = if batch.sent > 1 { Effect::PerhapsApplied } else { error.effect() };
                 state.give_up(batch, &error.with_effect(effect));
+                drop(state);
+                self.leave(live)?;
                 Ok(Answered::GoOn)
             }
             Err(error) if error.effect() == Effect::NotApplied && batch.sent == 1 => {
@@ -279,8 +287,10 @@ impl Shared {
             let answer = live.store.provider.destroy(&key, &destruction).await;
             let answer = answer.map_err(|error| live.store.named(error).with_operation(Operation::Destroy))?;
             let mut state = live.lock()?;
-            // It was there if it was under one of its keys, now or at an earlier attempt.
-            if state.destroyed != Some(Destroyed::Done) {
+            // What was the session is told by the id that requests came with: another process may have given it another
+            // one, of which a copy that was on its way here says nothing. An earlier attempt may have found it.
+            let known = state.place.as_ref().is_some_and(|place| place.key == key);
+            if known && state.destroyed != Some(Destroyed::Done) {
                 state.destroyed = Some(answer);
             }
         }
@@ -339,12 +349,10 @@ impl State {
         }
         if self.batch.as_ref().is_some_and(|batch| batch.since.elapsed() > RESEND_AT_MOST) {
             self.abandon_unanswered();
+            return Ok(Next::Leave);
         }
-        if let Some(batch) = &mut self.batch {
-            batch.sent += 1;
-            Arc::make_mut(&mut batch.commit).repeated = true;
-            let enter = batch.purpose == Purpose::Create;
-            return Ok(Next::Send { key: batch.key.clone(), commit: Arc::clone(&batch.commit), enter });
+        if let Some(send) = self.send() {
+            return Ok(send);
         }
         match &self.rotation {
             Some(rotation) if matches!(rotation.stage, Stage::Copied { .. }) => return Ok(Next::Retire),
@@ -362,18 +370,25 @@ impl State {
                 _ => self.take_off_changes(shared),
             }
         }
-        match &self.batch {
-            Some(batch) => Ok(Next::Send {
-                key: batch.key.clone(),
-                commit: Arc::clone(&batch.commit),
-                enter: batch.purpose == Purpose::Create,
-            }),
+        match self.send() {
+            Some(send) => Ok(send),
             None if self.phase == Phase::Stored && !self.touched.is_empty() => Ok(Next::Renew { covers: self.changes }),
             None => {
                 self.settled = self.changes;
                 Ok(Next::Nothing)
             }
         }
+    }
+
+    /// Sends the batch that there is, unchanged if it was sent before.
+    fn send(&mut self) -> Option<Next> {
+        let batch = self.batch.as_mut()?;
+        if batch.sent > 0 {
+            Arc::make_mut(&mut batch.commit).repeated = true;
+        }
+        batch.sent += 1;
+        let enter = batch.purpose == Purpose::Create;
+        Some(Next::Send { key: batch.key.clone(), commit: Arc::clone(&batch.commit), enter })
     }
 
     fn destructions(&self) -> Vec<(SessionKey, Destruction)> {

@@ -103,9 +103,9 @@ impl<L: Resident> Table<L> {
         });
     }
 
-    /// Whether this very session stands in the table, at this key.
-    pub(crate) fn stands_at(&self, resident: &Arc<L>, key: &LiveKey) -> bool {
-        lock(resident.home()).as_ref() == Some(key)
+    /// Whether this very session stands in the table.
+    pub(crate) fn contains(&self, resident: &Arc<L>) -> bool {
+        lock(resident.home()).is_some()
     }
 
     /// Whether others hold this session too.

@@ -84,7 +84,7 @@ impl State {
             covers: self.changes,
             idle_timeout,
             since: Instant::now(),
-            sent: 1,
+            sent: 0,
         });
     }
 }

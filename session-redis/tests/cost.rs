@@ -51,6 +51,34 @@ async fn one_changed_attribute_costs_itself_and_a_constant() {
     }
 }
 
+/// What was sent before and is refused now has to be remembered.
+#[tokio::test]
+async fn a_refused_repetition_costs_a_number_and_one_write() {
+    let (server, proxy, provider, mut life) = twenty_attributes(8).await;
+    let header = |server: &RedisServer, life: &Life| server.cli(&["HGET", life.key_text(), "@w"]).len();
+    life.done(&provider, [set("a", "1")]).await;
+    let before = header(&server, &life);
+    let refused = life.change([replace("a", Some("2"), Some("3"))]);
+    let mut sent = Vec::new();
+    for repeated in [false, true] {
+        server.cli(&["CONFIG", "RESETSTAT"]);
+        let bytes = proxy.bytes(Direction::ToServer);
+        let commit = session_core::Commit { repeated, ..refused.clone() };
+        let answer = provider.commit(&life.key, &commit).await.unwrap();
+        assert!(matches!(answer, session_core::Committed::Conflict(_)), "{answer:?}");
+        sent.push(proxy.bytes(Direction::ToServer) - bytes);
+        let expected = counts(&[("evalsha", 1), ("hmget", 1)]);
+        let expected =
+            if repeated { [expected, counts(&[("hset", 1)])].into_iter().flatten().collect() } else { expected };
+        assert_eq!(server.command_counts(), expected, "repeated: {repeated}");
+    }
+    println!("sent: {sent:?} bytes, remembered with {} bytes", header(&server, &life) - before);
+    assert!(sent[1] <= sent[0] + 3, "{sent:?}");
+    assert_eq!(header(&server, &life), before + ":".len() + refused.sequence.to_string().len());
+    life.done(&provider, [set("a", "2")]).await;
+    assert_eq!(header(&server, &life), before, "a newer number is enough");
+}
+
 #[tokio::test]
 async fn commands() {
     let (server, _proxy, provider, mut life) = twenty_attributes(64).await;

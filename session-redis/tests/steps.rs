@@ -539,6 +539,28 @@ async fn writers_that_are_gone_are_forgotten_and_others_never() {
     assert_eq!(young.session(&provider).await.written, Some(8));
     assert_eq!(newcomer.session(&provider).await.written, Some(1));
     assert_eq!(life.session(&provider).await.written, Some(2));
+    // Those of whom a number is used up are no different.
+    let (mut refused, mut stranger) = (life.other_writer(), life.other_writer());
+    let entries = format!(
+        "{} {}:8:{}:9 {}::{}:9 {}:7:{}:8",
+        server.cli(&["HGET", &key, "@w"]),
+        refused.writer,
+        now - 690,
+        stranger.writer,
+        now - 690,
+        old.writer,
+        now - 740,
+    );
+    server.cli(&["HSET", &key, "@w", &entries]);
+    life.other_writer().done(&provider, []).await;
+    assert!(!server.cli(&["HGET", &key, "@w"]).contains(&old.writer.to_string()));
+    for (writer, written) in [(&mut refused, Some(8)), (&mut stranger, None)] {
+        assert_eq!(writer.session(&provider).await.written, written);
+        writer.sequence = 8;
+        let answer = writer.write(&provider, [set("a", "1")]).await;
+        assert!(matches!(answer, Committed::Conflict(_)), "{answer:?}");
+        writer.done(&provider, []).await;
+    }
     // A provider that does not remember when it renewed the time renews it.
     let restarted = provider_of(&server);
     let aged = server.cli(&["HGET", &key, "@w"]).replace(&format!(":{now}"), &format!(":{}", now - 50));

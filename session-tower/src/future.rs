@@ -97,14 +97,13 @@ fn answer<ResponseBody: Default>(
     mut response: Response<ResponseBody>,
     cookie: &SessionCookie,
 ) -> Response<ResponseBody> {
-    match closed.result {
-        Ok(()) => cookie.answer(closed.client, response.headers_mut()),
-        // A client that was told of success, or given an id that is not stored, would be misled.
-        Err(error) => {
-            tracing::warn!(%error, "a session could not be committed; the response is replaced");
-            response = Response::new(ResponseBody::default());
-            *response.status_mut() = status_of(error.kind());
-        }
+    if let Err(error) = closed.result {
+        // A client that was told of success would be misled.
+        tracing::warn!(%error, "a session could not be committed; the response is replaced");
+        response = Response::new(ResponseBody::default());
+        *response.status_mut() = status_of(error.kind());
     }
+    // Nothing after a failure, unless the id was changed all the same.
+    cookie.answer(closed.client, response.headers_mut());
     response
 }

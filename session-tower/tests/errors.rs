@@ -30,6 +30,12 @@ async fn write_blue(session: Session) -> Result<impl IntoResponse, SessionReject
     Ok(([("x-handler", "said so")], "written"))
 }
 
+async fn login(session: Session) -> Result<&'static str, SessionRejection> {
+    session.increment("logins", 1)?;
+    session.rotate_id()?;
+    Ok("welcome")
+}
+
 async fn logout(session: Session) -> Result<&'static str, SessionRejection> {
     session.destroy()?;
     Ok("bye")
@@ -56,6 +62,7 @@ fn app_with(layer: SessionLayer, turn: Arc<Turn>) -> Router {
         .route("/write", get(write))
         .route("/write-blue", get(write_blue))
         .route("/write-late", get(write_late))
+        .route("/login", get(login))
         .route("/logout", get(logout))
         .layer(layer)
         .with_state(turn)
@@ -111,6 +118,34 @@ async fn a_failed_commit_replaces_the_response() {
             assert!(!reply.headers.contains_key("x-handler"), "the handler's answer is not sent: {reply:?}");
         }
     }
+}
+
+/// One of its changes could not be made, but the old id is dead.
+#[tokio::test]
+async fn a_changed_id_is_told_although_something_else_failed() {
+    let store = Store::new();
+    let cookie = existing(&store).await;
+    let elsewhere = manager(&store).open(&RequestContext::default(), Some(&common::id_of(&cookie))).await.unwrap();
+    elsewhere.insert("logins", "many").unwrap();
+    store.acknowledge(false);
+    store.take_calls();
+    let app = app(&store);
+    let login = {
+        let cookie = cookie.clone();
+        tokio::spawn(async move { send(&app, "/login", &[cookie]).await })
+    };
+    common::until("the copy is written", async || store.has_seen(Call::Commit)).await;
+    let other = tokio::spawn(async move { elsewhere.commit().await });
+    common::until("the other process has written", async || {
+        stored::<String>(&store, &common::id_of(&cookie), "logins").await.is_some()
+    })
+    .await;
+    store.acknowledge(true);
+    other.await.unwrap().unwrap();
+    let reply = login.await.unwrap();
+    reply.assert(500, "");
+    assert_eq!(stored::<String>(&store, &reply.id(), "logins").await.as_deref(), Some("many"));
+    assert_eq!(stored::<String>(&store, &common::id_of(&cookie), "logins").await, None);
 }
 
 #[tokio::test]

@@ -22,3 +22,31 @@ impl ConnectionOptions for TwemproxyConfig {
         (other as &dyn Any).downcast_ref() == Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_database() {
+        let config = TwemproxyConfig::new().host("proxy.internal").access_key("sesame");
+        for database in [None, Some(0)] {
+            assert_eq!(config.open(database).unwrap().database, 0);
+        }
+        let by_url = TwemproxyConfig::new().url("redis://proxy.internal/0");
+        assert_eq!(by_url.open(Some(0)).unwrap().database, 0);
+        for (config, database) in [(&config, Some(1)), (&TwemproxyConfig::new().database(1), None)] {
+            let error = config.open(database).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("`database`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_are_the_same_if_their_settings_are() {
+        let config = || TwemproxyConfig::new().host("proxy.internal");
+        assert!(config().same_as(&config()));
+        assert!(!config().same_as(&config().port(1)));
+        assert!(!config().same_as(&session_redis::RedisConfig::new().host("proxy.internal")));
+    }
+}

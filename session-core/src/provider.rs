@@ -141,7 +141,10 @@ pub struct Capabilities {
     pub max_value_bytes: usize,
     /// How long one call may take at most before it answers an error.
     pub operation_timeout: Duration,
-    /// Whether the server can tell its clients of changes unasked.
+    /// Whether the server can tell its clients of changes unasked: a Redis that is reached directly can; a TwemProxy
+    /// forwards nothing of the kind, and a store in memory has no server. What needs it answers
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without it, before anything is sent.
+    /// [`SessionManager::capabilities`](crate::SessionManager::capabilities) tells it beforehand.
     pub server_push: bool,
 }
 

@@ -44,12 +44,22 @@ const LEAN: &[Lean] = &[
     Lean {
         package: "session-redis",
         features: &["--all-features"],
-        unwanted: &["axum-core", "http", "serde_json", "session-serde", "session-tower"],
+        unwanted: &["axum-core", "http", "serde_json", "session-serde", "session-settings", "session-tower"],
     },
     Lean {
         package: "session-twemproxy",
         features: &["--all-features"],
         unwanted: &["axum-core", "http", "rustls", "serde_json", "session-serde", "session-tower"],
+    },
+    Lean {
+        package: "session-settings",
+        features: &["--no-default-features"],
+        unwanted: &["axum-core", "hyper", "postcard", "rmp-serde", "rustls", "serde_json", "session-twemproxy", "toml"],
+    },
+    Lean {
+        package: "session-settings",
+        features: &["--all-features"],
+        unwanted: &["axum", "axum-core", "hyper", "toml"],
     },
     Lean {
         package: "session-tower",

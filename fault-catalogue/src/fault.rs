@@ -1,7 +1,7 @@
 //! One fault, run through every way to the server and both settings of `throw_on_error`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -167,27 +167,8 @@ impl Fault {
 
     /// Runs all cases, beside each other.
     pub fn run(self) {
-        let cases: Vec<_> = self.ways.iter().flat_map(|way| [(*way, true), (*way, false)]).collect();
-        assert!(!cases.is_empty());
-        let this = &self;
-        let failed: Vec<_> = thread::scope(|scope| {
-            let cases = cases.into_iter().map(|(way, throw)| {
-                let name = format!("{} {way:?}, throw_on_error({throw})", self.row.name);
-                let run = move || catch_unwind(AssertUnwindSafe(|| this.case(way, throw))).is_err();
-                let thread = thread::Builder::new().name(name.clone()).spawn_scoped(scope, run);
-                (name, thread.expect("a thread"))
-            });
-            let cases: Vec<_> = cases.collect();
-            cases.into_iter().filter_map(|(name, case)| case.join().unwrap_or(true).then_some(name)).collect()
-        });
-        assert!(failed.is_empty(), "failed: {}", failed.join("; "));
-        panics::assert_none_of_ours();
-    }
-
-    /// On a runtime of its own, so that no other case can hold it up.
-    fn case(&self, way: Way, throw: bool) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime").block_on(self.requests(way, throw));
+        let ways = self.ways.clone();
+        everywhere(&self.row.name, &ways, async |way, throw| self.requests(way, throw).await);
     }
 
     async fn requests(&self, way: Way, throw: bool) {
@@ -273,6 +254,29 @@ impl Fault {
             0
         }
     }
+}
+
+/// Runs a case for each of these ways, with and without `throw_on_error`, all beside each other, each on a runtime of its
+/// own, so that none can hold up another.
+pub fn everywhere(name: &str, ways: &[Way], case: impl AsyncFn(Way, bool) + Sync) {
+    assert!(!ways.is_empty());
+    let (run, failed) = (&case, Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for (way, throw) in ways.iter().flat_map(|way| [(*way, true), (*way, false)]) {
+            let (title, failed) = (format!("{name} {way:?}, throw_on_error({throw})"), &failed);
+            let body = move || {
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                let case = || runtime.expect("a runtime").block_on(run(way, throw));
+                if catch_unwind(AssertUnwindSafe(case)).is_err() {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).push((way, throw));
+                }
+            };
+            thread::Builder::new().name(title).spawn_scoped(scope, body).expect("a thread");
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assert!(failed.is_empty(), "{name} failed (way, throw_on_error): {failed:?}");
+    panics::assert_none_of_ours();
 }
 
 /// What is expected of one case.

@@ -11,7 +11,7 @@ mod scene;
 mod table;
 
 pub use app::{App, Gate, OPERATION_TIMEOUT, Reply};
-pub use fault::Fault;
+pub use fault::{Fault, everywhere};
 pub use panics::{ON_PURPOSE, assert_none_of_ours};
 pub use scene::{Scene, Setup, Way, eventually};
 pub use table::{Outcome, Quietly, Row, Strikes, Table, TestName};

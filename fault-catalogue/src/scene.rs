@@ -111,14 +111,19 @@ impl Scene {
                 };
                 Arc::new(RedisProvider::new(&config).expect("the settings are right"))
             }
-            (Some(nutcracker), way) => {
-                let wire = self.wire.as_ref().filter(|_| way == Way::ToTwemproxy);
-                let url = wire.map_or(nutcracker.url(), FaultProxy::url);
+            (Some(_), _) => {
                 // One connection, so that each request meets what is wrong with it.
-                let config = TwemproxyConfig::new().url(url).connections(1);
+                let config = TwemproxyConfig::new().url(self.url()).connections(1);
                 Arc::new(TwemproxyProvider::new(&config).expect("the settings are right"))
             }
         }
+    }
+
+    /// Where an application is to connect.
+    pub fn url(&self) -> String {
+        let wire = self.wire.as_ref().filter(|_| self.way != Way::BehindTwemproxy);
+        let past_the_wire = || self.nutcracker.as_ref().map_or(self.redis.url(), Nutcracker::url);
+        wire.map_or_else(past_the_wire, FaultProxy::url)
     }
 
     /// A provider that goes to the server past everything else.

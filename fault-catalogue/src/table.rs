@@ -1,12 +1,14 @@
 //! The table of `docs/faults.md`, which tells users what they will see, as what the tests expect.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
-use std::{fs, str};
+use std::time::Duration;
 
 use session_core::ErrorKind;
 use session_tower::status_of;
 
+use crate::app::{App, Reply};
 use crate::scene::Way;
 
 /// The document, read.
@@ -29,7 +31,7 @@ pub struct Row {
     pub strikes: Strikes,
     /// What they meet.
     pub outcome: Outcome,
-    /// The statuses of their responses.
+    /// The statuses of their responses; none where that is not up to the session.
     pub statuses: Vec<u16>,
     /// Whether a request with time for it tries again; `None` where there is nothing to try.
     pub tried_again: Option<bool>,
@@ -128,6 +130,28 @@ impl Row {
         assert!(outcome.kinds.contains(&kind), "{} {way:?}: {kind:?} instead of {outcome:?}", self.name);
     }
 
+    /// Fails unless this is what the document tells of a request that came this way: its response and the last error of
+    /// its session. `answer` is that of its handler, should it go on.
+    #[track_caller]
+    pub fn assert_seen(&self, way: Way, throw: bool, app: &App, reply: &Reply, answer: &str) {
+        reply.assert_in_time(Duration::ZERO);
+        reply.assert_no_cookie();
+        let session = app.last_session();
+        let told = throw || self.quietly == Quietly::Told;
+        let error = if told { Some(app.last_error()) } else { session.as_ref().and_then(|it| it.last_error()) };
+        let error = error.unwrap_or_else(|| panic!("no error: {reply:?}"));
+        self.assert_kind(way, error.kind());
+        if told {
+            let status = status_of(error.kind()).as_u16();
+            assert_eq!((reply.status, reply.body.as_str()), (status, ""), "{error:?}");
+            assert!(way == Way::BehindTwemproxy || self.statuses.contains(&status), "{}: {status}", self.name);
+        } else {
+            reply.assert(200, answer);
+            let degraded = session.is_some_and(|session| session.is_degraded());
+            assert_eq!(degraded, self.quietly == Quietly::Degraded, "{error:?}");
+        }
+    }
+
     fn parse(cells: &[&str]) -> Self {
         let [name, _, strikes, kinds, statuses, tried_again, quietly, twemproxy] = cells else {
             panic!("a row of {} cells: {cells:?}", cells.len())
@@ -144,7 +168,10 @@ impl Row {
                 "these" => Strikes::Some,
                 other => wrong(other),
             },
-            statuses: statuses.split(" or ").map(|status| status.parse().unwrap_or_else(|_| wrong(status))).collect(),
+            statuses: match *statuses {
+                "–" => Vec::new(),
+                some => some.split(" or ").map(|status| status.parse().unwrap_or_else(|_| wrong(status))).collect(),
+            },
             tried_again: match *tried_again {
                 "yes" => Some(true),
                 "no" => Some(false),

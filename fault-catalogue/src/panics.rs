@@ -18,7 +18,7 @@ pub(crate) fn watch() {
             if place.starts_with("session-") {
                 OURS.lock().unwrap_or_else(PoisonError::into_inner).push(place);
             }
-            if info.payload_as_str() != Some(ON_PURPOSE) {
+            if info.payload().downcast_ref() != Some(&ON_PURPOSE) {
                 before(info);
             }
         }));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fault_catalogue::{App, ON_PURPOSE, Row, Scene, Way, everywhere};
-use session_core::{Error, ErrorKind, KeyDerivation, Operation, RequestContext, SessionKey, SessionManager};
+use session_core::{
+    Connection, Error, ErrorKind, KeyDerivation, Operation, RequestContext, SessionKey, SessionManager,
+};
 use session_serde::Codec;
 use session_tower::SessionLayer;
 
@@ -73,7 +75,7 @@ fn f47_one_of_several_connections_is_down() {
         let manager = SessionManager::builder(north.provider(), Codec::default())
             .connection("south", south.provider())
             .connection_callback(|context, _| {
-                Ok(Arc::from(context.get::<Tenant>().map_or("default", |tenant| tenant.0.as_str())))
+                Ok(Connection::named(context.get::<Tenant>().map_or("default", |tenant| tenant.0.as_str())))
             })
             .throw_on_error(throw)
             .build()

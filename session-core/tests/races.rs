@@ -248,6 +248,25 @@ async fn whoever_only_touched_what_was_to_be_rotated_is_told() {
     }
 }
 
+/// It wanted nothing to be written.
+#[tokio::test(start_paused = true)]
+async fn whoever_set_what_is_set_already_is_not_told() {
+    let scene = Scene::new().await;
+    let one = scene.here.open(&RequestContext::default(), None).await.unwrap();
+    one.set_idle_timeout(Duration::from_secs(3_600)).unwrap();
+    one.insert("name", "another").unwrap();
+    one.commit().await.unwrap();
+    let id = one.id().unwrap();
+    let two = open(&scene.here, id).await;
+    let there = open(&scene.there, id).await;
+    there.destroy().unwrap();
+    there.commit().await.unwrap();
+    one.rotate_id().unwrap();
+    two.set_idle_timeout(Duration::from_secs(3_600)).unwrap();
+    assert_eq!(one.commit().await.unwrap_err().kind(), ErrorKind::Gone);
+    two.commit().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_touch_whose_commit_is_cancelled_is_not_forgotten() {
     let scene = Scene::new().await;
@@ -698,4 +717,40 @@ async fn an_increment_that_was_refused_is_not_made_later() {
     let there = scene.there().await;
     assert_eq!(there.get::<i64>("n").unwrap(), Some(1));
     assert_eq!(there.get::<i64>("visits").unwrap(), Some(2), "counted once");
+}
+
+/// The answer to a conflict tells what was stored then; what was loaded in between is newer. A copy made of it would lose
+/// what another process has written.
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_is_overtaken_by_a_load_undoes_nothing() {
+    for rotated in [false, true] {
+        let scene = Scene::new().await;
+        let session = scene.here().await;
+        session.update("name", |name: &mut String| name.push('!')).unwrap();
+        let there = scene.there().await;
+        let set = async |value: &str| {
+            there.insert("name", value).unwrap();
+            there.commit().await.unwrap();
+        };
+        set("second").await;
+        let refused = scene.desk.hold("commit");
+        let committing = commit(&session);
+        refused.executed.await.unwrap();
+        set("third").await;
+        let reader = scene.here().await;
+        assert_eq!(name(&reader).as_deref(), Some("third!"));
+        if rotated {
+            session.rotate_id().unwrap();
+        }
+        let next = scene.desk.hold(if rotated { "load" } else { "commit" });
+        refused.answer.send(()).unwrap();
+        next.executed.await.unwrap();
+        assert_eq!(name(&reader).as_deref(), Some("third!"), "nothing goes back in time");
+        next.answer.send(()).unwrap();
+        committing.await.unwrap().unwrap();
+        session.commit().await.unwrap();
+        let id = session.id().unwrap();
+        assert_eq!(id != scene.id, rotated);
+        assert_eq!(name(&open(&scene.there, id).await).as_deref(), Some("third!"));
+    }
 }

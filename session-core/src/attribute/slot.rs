@@ -58,6 +58,11 @@ impl Slot {
         &self.name
     }
 
+    /// What is known to be stored.
+    pub(crate) fn known(&self) -> Option<&Bytes> {
+        self.known.as_ref()
+    }
+
     /// What requests see.
     pub(crate) fn now(&self) -> Option<&Bytes> {
         self.now.as_ref()

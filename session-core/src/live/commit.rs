@@ -354,11 +354,13 @@ impl State {
         if let Some(send) = self.send() {
             return Ok(send);
         }
+        self.idle.settle();
         match &self.rotation {
             Some(rotation) if matches!(rotation.stage, Stage::Copied { .. }) => return Ok(Next::Retire),
             _ if self.settled >= goal => return Ok(Next::Nothing),
-            // The copy takes creation time and deadline along, which only a load tells.
-            Some(_) if self.phase == Phase::Stored && self.created.is_none() => return Ok(Next::Load),
+            // The copy takes creation time and deadline along, which only a load tells; and it must hold all that the
+            // version says it does.
+            Some(_) if self.phase == Phase::Stored && (self.created.is_none() || self.stale) => return Ok(Next::Load),
             Some(_) if self.phase == Phase::Stored => self.take_off_copy(shared)?,
             // An id that nobody has seen needs no other.
             Some(_) => self.rotation = None,

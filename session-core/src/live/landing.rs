@@ -96,6 +96,11 @@ impl State {
         for (index, stored) in found {
             let Some(change) = batch.commit.changes.get(index) else { continue };
             let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) else { continue };
+            // What was loaded meanwhile may be newer than the answer. If it is not, the next one tells.
+            let stored = match &change.action {
+                Action::Replace { seen, .. } if slot.known() != seen.as_ref() => slot.known().cloned(),
+                _ => stored,
+            };
             if impatient {
                 let text = "other processes changed the attribute again and again; try the request again";
                 slot.give_up(&Error::new(ErrorKind::Conflict, Operation::Commit, text), &mut failures);

@@ -116,11 +116,17 @@ impl IdleTimeout {
     }
 
     pub(crate) fn take_off(&mut self) -> Option<Option<Duration>> {
-        self.flying = self.pending.take().filter(|wanted| *wanted != self.known);
-        if self.flying.is_none() {
+        self.settle();
+        self.flying = self.pending.take();
+        self.flying
+    }
+
+    /// What is stored already needs not be sent.
+    pub(crate) fn settle(&mut self) {
+        if self.flying.is_none() && self.pending.is_none_or(|wanted| wanted == self.known) {
+            self.pending = None;
             self.authors = Wanted::default();
         }
-        self.flying
     }
 
     pub(crate) fn acknowledged(&mut self, covers: u64) {

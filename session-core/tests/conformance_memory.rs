@@ -2,42 +2,22 @@
 
 use secret_watch as _;
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use session_core::conformance::{CASES, Foreign, Life, NotPossible, Subject, check, run_all, unused_key};
 use session_core::{
-    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, MemoryProvider,
-    Operation, Renewal, Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, WriterId,
+    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, Operation, Renewal,
+    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, WriterId,
 };
 
-struct Memory(Arc<MemoryProvider>);
-
-#[async_trait]
-impl Subject for Memory {
-    fn provider(&self) -> Arc<dyn SessionProvider> {
-        self.0.clone()
-    }
-
-    fn unused_key(&self) -> SessionKey {
-        unused_key("conformance:")
-    }
-
-    async fn put_foreign(&self, _: &SessionKey, _: Foreign) -> Result<(), NotPossible> {
-        Err(NotPossible("nobody but the provider can write to its memory"))
-    }
-
-    async fn foreign_is_intact(&self, _: &SessionKey, _: Foreign) -> bool {
-        false
-    }
-
-    async fn life(&self, key: &SessionKey) -> Result<Life, NotPossible> {
-        Ok(self.0.time_to_live(key).map_or(Life::Nothing, Life::Ends))
-    }
-}
+use memory::Memory;
 
 async fn memory() -> Memory {
-    Memory(Arc::new(MemoryProvider::new()))
+    Memory::new()
 }
 
 session_core::conformance_tests!(memory, not_possible: [data_of_another_type, data_without_a_header]);

@@ -2,69 +2,12 @@
 
 use secret_watch as _;
 
-use std::sync::Arc;
-use std::time::Duration;
+mod common;
 
-use async_trait::async_trait;
-use session_core::conformance::{Foreign, Life, NotPossible, Subject, unused_key};
-use session_core::{SessionKey, SessionProvider};
-use session_redis::{RedisConfig, RedisProvider};
-use test_support::RedisServer;
+use common::Served;
 
-struct Redis {
-    server: RedisServer,
-    provider: Arc<RedisProvider>,
-}
-
-impl Redis {
-    fn cli(&self, arguments: &[&str], key: &SessionKey) -> String {
-        let key = std::str::from_utf8(key.as_bytes()).expect("the suite's keys are text");
-        let arguments: Vec<_> =
-            arguments.iter().map(|argument| if *argument == "KEY" { key } else { argument }).collect();
-        self.server.cli(&arguments)
-    }
-}
-
-#[async_trait]
-impl Subject for Redis {
-    fn provider(&self) -> Arc<dyn SessionProvider> {
-        self.provider.clone()
-    }
-
-    fn unused_key(&self) -> SessionKey {
-        unused_key("conformance:")
-    }
-
-    async fn put_foreign(&self, key: &SessionKey, foreign: Foreign) -> Result<(), NotPossible> {
-        match foreign {
-            Foreign::OtherType => self.cli(&["SET", "KEY", "somebody else's"], key),
-            Foreign::WithoutHeader => self.cli(&["HSET", "KEY", "theirs", "somebody else's"], key),
-        };
-        Ok(())
-    }
-
-    async fn foreign_is_intact(&self, key: &SessionKey, foreign: Foreign) -> bool {
-        let data = match foreign {
-            Foreign::OtherType => self.cli(&["GET", "KEY"], key) == "somebody else's",
-            Foreign::WithoutHeader => self.cli(&["HGETALL", "KEY"], key) == "theirs\nsomebody else's",
-        };
-        data && self.cli(&["PTTL", "KEY"], key) == "-1"
-    }
-
-    async fn life(&self, key: &SessionKey) -> Result<Life, NotPossible> {
-        Ok(match self.cli(&["PTTL", "KEY"], key).parse::<i64>() {
-            Ok(-2) => Life::Nothing,
-            Ok(-1) => Life::Endless,
-            Ok(milliseconds) => Life::Ends(Duration::from_millis(milliseconds.unsigned_abs())),
-            Err(_) => return Err(NotPossible("redis-server did not tell the remaining time")),
-        })
-    }
-}
-
-async fn redis() -> Redis {
-    let server = RedisServer::spawn().expect("redis-server starts");
-    let provider = RedisProvider::new(&RedisConfig::new().url(server.url())).expect("the settings are right");
-    Redis { server, provider: Arc::new(provider) }
+async fn redis() -> Served {
+    common::served()
 }
 
 session_core::conformance_tests!(redis);

@@ -4,10 +4,10 @@ use secret_watch as _;
 
 mod common;
 
-use common::Twemproxy;
+use common::Served;
 
-async fn twemproxy() -> Twemproxy {
-    Twemproxy::start()
+async fn twemproxy() -> Served {
+    common::served()
 }
 
 session_core::conformance_tests!(twemproxy);

@@ -4,21 +4,21 @@ use secret_watch as _;
 
 mod common;
 
-use common::Twemproxy;
+use common::served;
 use session_core::conformance::sessions;
 use session_serde::Json;
 
 #[tokio::test]
 async fn requests_one_after_the_other_are_answered_exactly() {
-    sessions::exactly(&Twemproxy::start(), &Json, 120).await;
+    sessions::exactly(&served(), &Json, 120).await;
 }
 
 #[tokio::test]
 async fn requests_under_faults_keep_every_promise() {
-    sessions::under_faults(&Twemproxy::start(), &Json, 60).await;
+    sessions::under_faults(&served(), &Json, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_on_several_threads_lose_nothing() {
-    sessions::at_once(&Twemproxy::start(), &Json, 5).await;
+    sessions::at_once(&served(), &Json, 5).await;
 }

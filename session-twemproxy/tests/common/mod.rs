@@ -8,6 +8,7 @@
 
 #[path = "../../../session-redis/tests/common/life.rs"]
 mod life;
+#[path = "../../../session-redis/tests/common/subject.rs"]
 mod subject;
 
 use std::thread;
@@ -15,7 +16,7 @@ use std::thread;
 pub use life::*;
 use session_redis::{RedisConfig, RedisProvider};
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
-pub use subject::Twemproxy;
+pub use subject::Served;
 use test_support::{Nutcracker, NutcrackerBuilder, Recorded, Recorder};
 
 pub const PATTERN: &str = "session*:*";
@@ -81,6 +82,12 @@ impl Drop for Proxied {
             assert_closed(&self.recorder);
         }
     }
+}
+
+/// A proxy and servers of its own for a suite. The proxy finds the server of each key.
+pub fn served() -> Served {
+    let proxied = Proxied::start();
+    Served::new(proxied.provider(), move |arguments| proxied.nutcracker.cli(arguments))
 }
 
 pub fn provider(config: &TwemproxyConfig) -> TwemproxyProvider {

@@ -12,7 +12,7 @@
 //! | `POST /logout` | `destroy` |
 //! | `GET /session` | answers all of it as JSON |
 //!
-//! [`Settings`] tells the environment variables. Several copies can run side by side on one Redis.
+//! [`Settings`] are read from environment variables. Several copies can run side by side on one Redis.
 
 #[cfg(test)]
 use secret_watch as _;
@@ -27,14 +27,12 @@ mod visitor;
 
 use axum::Router;
 use axum::routing::{get, post};
-use session_core::SessionManager;
-use session_serde::Codec;
 use session_tower::SessionLayer;
 
-pub use settings::{Settings, WrongSetting};
+pub use settings::Settings;
 
-/// The shop, with its sessions from this manager.
-pub fn router(manager: SessionManager<Codec>) -> Router {
+/// The shop, with its sessions from this layer.
+pub fn router(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/", get(handlers::index))
         .route("/about", get(handlers::about))
@@ -44,8 +42,7 @@ pub fn router(manager: SessionManager<Codec>) -> Router {
         .route("/login", post(handlers::log_in))
         .route("/logout", post(handlers::log_out))
         .route("/session", get(handlers::session))
-        // The shop is reached by plain http on this machine. Behind https, leave the second call out.
-        .layer(SessionLayer::new(manager).with_insecure_development_cookie())
+        .layer(sessions)
 }
 
 /// The programs in the README compile.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use session_core::SessionManager;
 use session_serde::Codec;
+use session_tower::{SessionCookie, SessionLayer};
 use shop::Settings;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -26,16 +27,14 @@ const GRACE: Duration = Duration::from_secs(5);
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let settings = match Settings::from_environment() {
+    let (port, manager, cookie) = match settings() {
         Ok(settings) => settings,
-        Err(error) => return wrong_setting(&error),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(WRONG_SETTING);
+        }
     };
-    let port = settings.port();
-    let manager = match settings.manager() {
-        Ok(manager) => manager,
-        Err(error) => return wrong_setting(&error),
-    };
-    match serve(port, manager).await {
+    match serve(port, manager, cookie).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -44,17 +43,19 @@ async fn main() -> ExitCode {
     }
 }
 
-fn wrong_setting(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::from(WRONG_SETTING)
+/// What the environment says. Nothing is connected yet.
+fn settings() -> session_core::Result<(u16, SessionManager<Codec>, SessionCookie)> {
+    let settings = Settings::from_environment()?;
+    Ok((settings.port(), settings.sessions().manager()?, settings.sessions().cookie()?))
 }
 
-async fn serve(port: u16, manager: SessionManager<Codec>) -> io::Result<()> {
+async fn serve(port: u16, manager: SessionManager<Codec>, cookie: SessionCookie) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let told_to_stop = told_to_stop()?;
     println!("listening on http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, shop::router(manager.clone())).with_graceful_shutdown(async {
+    let sessions = SessionLayer::new(manager.clone()).with_cookie(cookie);
+    let server = axum::serve(listener, shop::router(sessions)).with_graceful_shutdown(async {
         // Either way it is time to stop.
         let _ = stopped.await;
     });

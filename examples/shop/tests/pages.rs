@@ -4,7 +4,7 @@ use secret_watch as _;
 
 mod common;
 
-use common::{Browser, empty, serve, set_cookie};
+use common::{Browser, empty, serve, set_cookie, shop_with};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use session_core::{MemoryProvider, SessionManager};
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 async fn browser_in_new_shop() -> Browser {
     let manager = SessionManager::builder(MemoryProvider::new(), Codec::default()).build().unwrap();
-    Browser::at(&serve(shop::router(manager)).await)
+    Browser::at(&serve(shop_with(manager)).await)
 }
 
 #[tokio::test]

@@ -10,7 +10,15 @@ use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use session_core::SessionManager;
+use session_serde::Codec;
+use session_tower::SessionLayer;
 use tokio::net::TcpListener;
+
+/// The shop with sessions from this manager, for browsers that speak plain http.
+pub(crate) fn shop_with(manager: SessionManager<Codec>) -> Router {
+    shop::router(SessionLayer::new(manager).with_insecure_development_cookie())
+}
 
 /// Serves an application; the answer is its address.
 pub(crate) async fn serve(app: Router) -> String {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -51,10 +52,9 @@ impl Shop {
 
     fn command(settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
-        for name in
-            ["PROVIDER", "URL", "SERIALIZER", "KEY_PREFIX", "IDLE_TIMEOUT", "RETRY_TIMEOUT", "MAX_SESSION_BYTES"]
-        {
-            command.env_remove(format!("SESSION_{name}"));
+        let of_sessions = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("SESSION_"));
+        for name in env::vars_os().map(|(name, _)| name).filter(of_sessions) {
+            command.env_remove(name);
         }
         command.env("PORT", "0").envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped());

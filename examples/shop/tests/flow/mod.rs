@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub(crate) use self::store::Store;
-use crate::common::{Browser, empty, serve, set_cookie};
+use crate::common::{Browser, empty, serve, set_cookie, shop_with};
 
 /// Every flow as a test of its own, in stores made by this function.
 #[macro_export]
@@ -48,7 +48,7 @@ fn manager(store: &Store, idle_timeout: Duration) -> SessionManager<Codec> {
 }
 
 async fn shop_on(store: &Store) -> String {
-    serve(shop::router(manager(store, Duration::from_secs(1200)))).await
+    serve(shop_with(manager(store, Duration::from_secs(1200)))).await
 }
 
 /// The sessions that are no tombstones.
@@ -129,7 +129,7 @@ pub(crate) async fn a_request_in_flight_does_not_bring_back_what_was_logged_out(
             .route("/slow", get(slow))
             .layer(SessionLayer::new(second).with_insecure_development_cookie())
             .with_state(Arc::clone(&meeting));
-        let browser = Browser::at(&serve(shop::router(first)).await);
+        let browser = Browser::at(&serve(shop_with(first)).await);
         let slow = browser.also_at(&serve(slow).await);
         browser.fill_in("/theme", &[("theme", "dark")]).await;
         let cookie = browser.cookies().unwrap();
@@ -148,7 +148,7 @@ pub(crate) async fn a_request_in_flight_does_not_bring_back_what_was_logged_out(
 
 pub(crate) async fn sessions_expire_after_the_idle_timeout_and_not_before(store: Store) {
     let idle = Duration::from_millis(1500);
-    let browser = Browser::at(&serve(shop::router(manager(&store, idle))).await);
+    let browser = Browser::at(&serve(shop_with(manager(&store, idle))).await);
     browser.fill_in("/theme", &[("theme", "dark")]).await;
     let [key] = store.keys().try_into().unwrap();
     // Requests that only read keep it alive, for longer than the timeout.

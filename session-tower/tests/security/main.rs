@@ -2,9 +2,12 @@
 
 use secret_watch as _;
 
+#[allow(unreachable_pub, reason = "the fuzz targets have it as a module, too")]
+mod body;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
 mod inputs;
 mod logs;
+mod parsing;
 mod shown;

@@ -140,8 +140,16 @@ fn what_crosses_the_wire() {
         watch("CANARY-OF-A-SHOWN-PASSWORD");
         assert_hidden("a reply", &reply);
     }
-    let error = session_redis::refusal(&error(), Operation::Connect);
-    assert_clean("a refusal", &format!("{error} {error:?}"));
+    for refusal in [
+        error(),
+        ServerError::new("ERR", format!("unknown command 'HGETALL', with args beginning with: '{VALUE}'")),
+        ServerError::new("ERR", VALUE),
+        ServerError::new("NEWS", VALUE),
+        ServerError::new(VALUE, PASSWORD),
+    ] {
+        let error = session_redis::refusal(&refusal, Operation::Connect);
+        assert_clean("a refusal", &format!("{error} {error:?}"));
+    }
     let credentials = Credentials { username: Some("shop".to_owned()), access_key: PASSWORD.to_owned() };
     assert_hidden("credentials", &credentials);
     let mut endpoint = Endpoint::new(Address::Tcp { host: "localhost".to_owned(), port: 6379 });

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::step::{self, Result, output, step};
-use crate::{project, test};
+use crate::{packages, project, test};
 
 /// A crate that must stay lean: with these features, none of these others may be in its tree.
 struct Lean {
@@ -76,13 +76,14 @@ const TOGETHER: &[(&str, &str)] =
 /// What a check is called, and how it is done.
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("cargo xtask test", || test::run(&[])),
     ("format", || step::run(project::cargo().args(["fmt", "--all", "--check"]))),
     ("clippy", || clippy(&["--workspace", "--all-targets", "--all-features"])),
     ("documentation", documentation),
     ("each feature alone", features_alone),
     ("dependencies", dependencies),
+    ("packages", packages::check),
 ];
 
 /// Runs every check, also after one failed, and fails if any did.
@@ -134,23 +135,22 @@ fn features_alone() -> Result<()> {
 
 /// The crates that are published, with their features.
 fn published() -> Result<Vec<(String, Vec<String>)>> {
-    let metadata = output(project::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
-    let published = packages.iter().filter(|package| package["publish"].is_null());
-    published
-        .map(|package| {
-            let name = package["name"].as_str().ok_or("a package without name")?;
-            let features = package["features"].as_object().ok_or("a package without features")?;
-            let features = features.keys().filter(|feature| *feature != "default").cloned().collect();
-            Ok((name.to_owned(), features))
-        })
-        .collect()
+    let features = |package: &Value| {
+        let name = package["name"].as_str().ok_or("a package without name")?;
+        let features = package["features"].as_object().ok_or("a package without features")?;
+        let features = features.keys().filter(|feature| *feature != "default").cloned().collect();
+        Ok((name.to_owned(), features))
+    };
+    packages::published()?.iter().map(features).collect()
 }
 
 fn dependencies() -> Result<()> {
+    keep_to(LEAN)
+}
+
+fn keep_to(rules: &[Lean]) -> Result<()> {
     let mut found = Vec::new();
-    for Lean { package, features, unwanted } in LEAN {
+    for Lean { package, features, unwanted } in rules {
         let mut command = project::cargo();
         command.args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"]).args(*features);
         command.args(["--format", "{p}"]);
@@ -175,6 +175,27 @@ mod tests {
     fn unwanted_crates_are_found_by_their_whole_name() {
         let tree = "session-core v0.1.0 (/somewhere)\nserde v1.0.1\nredis v1.8.1 (*)\n";
         assert_eq!(present(tree, &["redis", "session", "serde_json"]).collect::<Vec<_>>(), ["redis"]);
+    }
+
+    /// Rules that the workspace breaks: by a dependency, by one of a dependency's, and by one that comes with a feature.
+    #[test]
+    fn a_broken_rule_is_told() {
+        let rule = |package, features, unwanted| Lean { package, features, unwanted };
+        for (broken, told) in [
+            (
+                rule("session-redis", &["--all-features"][..], &["redis", "axum"][..]),
+                "redis is in the tree of session-redis",
+            ),
+            (rule("session-twemproxy", &[], &["serde_json", "redis"]), "redis is in the tree of session-twemproxy"),
+            (
+                rule("session-tower", &["--features", "axum"], &["axum-core"]),
+                "axum-core is in the tree of session-tower",
+            ),
+        ] {
+            let error = keep_to(&[broken]).unwrap_err().to_string();
+            assert!(error.starts_with(told) && !error.contains(';'), "{error}");
+        }
+        keep_to(&[rule("session-tower", &["--no-default-features"], &["axum-core"])]).unwrap();
     }
 
     #[test]

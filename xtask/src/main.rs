@@ -6,6 +6,7 @@ use secret_watch as _;
 mod bench;
 mod ci;
 mod demo;
+mod packages;
 mod programs;
 mod project;
 mod servers;
@@ -42,7 +43,7 @@ enum Task {
     /// Measures, and writes what was found.
     #[command(subcommand)]
     Bench(bench::Subject),
-    /// Everything that has to pass: tests, format, clippy, documentation, each feature alone, dependencies.
+    /// Everything that has to pass: tests, format, clippy, documentation, each feature alone, dependencies, packages.
     Ci,
 }
 

@@ -39,7 +39,8 @@ fn made_of(settings: &Settings, text: &str) {
     let covered = covered.master_name("m").sentinel_username("u").ca_file("/").client_certificate("/").client_key("/");
     let shown =
         Settings::new().key_prefix("p").application_name("a").cookie_name("c").cookie_domain("d").cookie_path("/");
-    if settings.connection("eu").is_none() {
+    // As is what belongs to further connections.
+    if format!("{settings:?}").contains("connections: {}") {
         let shown = settings.clone().overlay(shown.with_connection("default", covered));
         assert!(!format!("{shown:?}").contains(SECRET), "shown by Debug");
     }

@@ -4,16 +4,21 @@
 #[cfg(test)]
 use secret_watch as _;
 
+mod cluster;
 mod effort;
 mod fault_proxy;
 mod nutcracker;
 mod process;
 mod recorder;
 mod redis_server;
+mod sentinels;
+mod wait;
 
+pub use cluster::{Cluster, ClusterBuilder};
 pub use effort::{SOAK_FACTOR, TEST_SEED, soak_factor, test_seed};
 pub use fault_proxy::{Direction, FaultProxy};
 pub use nutcracker::{Nutcracker, NutcrackerBuilder};
 pub use recorder::{Recorded, Recorder};
 pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use sentinels::{Sentinels, SentinelsBuilder};
 pub use session_core::conformance::Random;

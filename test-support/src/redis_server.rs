@@ -134,6 +134,11 @@ impl RedisServer {
         self.start()
     }
 
+    /// Whether it was started and not ended; also while it is stopped.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Stops the process without ending it (SIGSTOP).
     pub fn pause(&self) {
         self.signal("-STOP");

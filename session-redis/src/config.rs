@@ -251,8 +251,6 @@ impl RedisConfig {
         endpoint.credentials =
             credentials(self.username.clone().or(parsed.username), self.access_key.clone().or(parsed.access_key))?;
         endpoint.database = self.database.or(parsed.database).unwrap_or(0);
-        let possible = endpoint.database == 0 || !matches!(servers, Servers::Cluster { .. });
-        require(possible, "database", "a cluster has database 0 only (setting `topology`)")?;
         endpoint.keep_alive =
             Some(self.keep_alive.or(parsed.keep_alive).unwrap_or(Duration::from_secs(5))).filter(|it| !it.is_zero());
         let settings = RedisSettings {
@@ -368,10 +366,19 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
+    /// The same in another database.
+    pub(crate) fn in_database(mut self, database: u32) -> Result<Self> {
+        self.endpoint.database = database;
+        self.check()?;
+        Ok(self)
+    }
+
     fn check(&self) -> Result<()> {
         /// Longer than anybody waits, and far from where adding to a clock overflows.
         const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-        let Self { endpoint, servers: _, connections, connect_timeout, operation_timeout, max_value_bytes } = self;
+        let Self { endpoint, servers, connections, connect_timeout, operation_timeout, max_value_bytes } = self;
+        let possible = endpoint.database == 0 || !matches!(servers, Servers::Cluster { .. });
+        require(possible, "database", "a cluster has database 0 only (setting `topology`)")?;
         for (setting, timeout) in [("connect_timeout", connect_timeout), ("operation_timeout", operation_timeout)] {
             require(!timeout.is_zero(), setting, "must not be zero")?;
             require(*timeout <= LONGEST, setting, "must not be longer than a day")?;

@@ -13,6 +13,17 @@ pub fn refusal(error: &ServerError, operation: Operation) -> Error {
     Error::new(kind, operation, detail)
 }
 
+/// As [`refusal`], for a connection to a cluster: what its nodes say while slots or nodes change is over soon.
+pub(crate) fn cluster_refusal(error: &ServerError, operation: Operation) -> Error {
+    let why = match error.code() {
+        "CLUSTERDOWN" => "the cluster is down, or no node serves the key's slot",
+        "TRYAGAIN" => "the key's slot is being moved to another node",
+        "MOVED" | "ASK" => "the node sent us to another one, in a way that cannot be understood",
+        _ => return refusal(error, operation),
+    };
+    Error::new(ErrorKind::Rejected, operation, format!("{why} ({})", error.code()))
+}
+
 /// Whether the server asks us to look for another one: after a fail-over, the one that we are connected to takes no
 /// writes any more.
 pub(crate) fn should_reconnect(error: &ServerError) -> bool {
@@ -39,9 +50,10 @@ fn meaning(error: &ServerError) -> (ErrorKind, &'static str) {
         "NOPERM" => (ErrorKind::Auth, "the server's user lacks a permission (setting `username`)"),
         "DENIED" => (ErrorKind::Auth, "the server is in protected mode and refuses other hosts"),
         "WRONGTYPE" => (ErrorKind::ForeignKey, "the key holds another type"),
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN" | "CROSSSLOT" => {
-            (ErrorKind::Unsupported, "the server is part of a cluster, and this connection is for a single server")
-        }
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN" | "CROSSSLOT" => (
+            ErrorKind::Unsupported,
+            "the server is part of a cluster, and this connection is for a single server (setting `topology`)",
+        ),
         "ERR" if text.starts_with("The user executing the script can't") => {
             (ErrorKind::Auth, "the server's user lacks a permission (setting `username`)")
         }
@@ -86,6 +98,19 @@ mod tests {
             let error = refusal(&ServerError::parse(line), Operation::Commit);
             assert_eq!(error.kind(), kind, "{line}");
             assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn kinds_of_a_cluster() {
+        for (line, kind) in [
+            ("CLUSTERDOWN Hash slot not served", ErrorKind::Rejected),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", ErrorKind::Rejected),
+            ("MOVED 3999 ?:0", ErrorKind::Rejected),
+            ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::Unsupported),
+            ("LOADING Redis is loading the dataset in memory", ErrorKind::Rejected),
+        ] {
+            assert_eq!(cluster_refusal(&ServerError::parse(line), Operation::Commit).kind(), kind, "{line}");
         }
     }
 

@@ -17,6 +17,7 @@ mod error;
 pub mod layout;
 mod options;
 mod provider;
+mod reach;
 pub mod scripts;
 mod stamps;
 pub mod steps;

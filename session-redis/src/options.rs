@@ -15,7 +15,7 @@ impl ConnectionOptions for RedisConfig {
             Some(database) => database,
             None => self.check()?.endpoint.database,
         };
-        let provider = RedisProvider::in_database(self, Some(database))?;
+        let provider = RedisProvider::in_database(self, database)?;
         Ok(OpenConnection { database, provider: Arc::new(provider) })
     }
 

@@ -4,13 +4,15 @@ use std::fmt;
 
 use async_trait::async_trait;
 use session_core::{
-    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Error, ErrorKind, Loaded, Operation, Renewal,
-    Renewed, Result, Retired, Retirement, SessionKey, SessionProvider, Traffic, WriterId,
+    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Loaded, Renewal, Renewed, Result, Retired,
+    Retirement, SessionKey, SessionProvider, Traffic, WriterId,
 };
 
-use crate::config::{RedisConfig, Servers};
+use crate::config::{RedisConfig, RedisSettings};
+use crate::error;
+use crate::reach::Reach;
 use crate::steps::Steps;
-use crate::transport::{Endpoint, Link};
+use crate::transport::Endpoint;
 
 /// Keeps sessions in a Redis server: one hash per session, read in one round trip and written in one.
 ///
@@ -33,7 +35,7 @@ use crate::transport::{Endpoint, Link};
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub struct RedisProvider {
-    steps: Steps<Endpoint>,
+    steps: Steps<Reach>,
     /// Shares the counters of all connections.
     endpoint: Endpoint,
     capabilities: Capabilities,
@@ -47,22 +49,21 @@ impl RedisProvider {
     ///
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
     pub fn new(config: &RedisConfig) -> Result<Self> {
-        Self::in_database(config, None)
+        Self::with_settings(config, config.check()?)
     }
 
-    /// The same in this database, where one is given, instead of that of the settings.
-    pub(crate) fn in_database(config: &RedisConfig, database: Option<u32>) -> Result<Self> {
-        let mut settings = config.check()?;
-        if settings.servers != Servers::Single {
-            let why = "`topology`: only a single server is supported";
-            return Err(Error::new(ErrorKind::Config, Operation::Configure, why));
-        }
-        settings.endpoint.database = database.unwrap_or(settings.endpoint.database);
+    /// The same in this database instead of that of the settings.
+    pub(crate) fn in_database(config: &RedisConfig, database: u32) -> Result<Self> {
+        Self::with_settings(config, config.check()?.in_database(database)?)
+    }
+
+    fn with_settings(config: &RedisConfig, settings: RedisSettings) -> Result<Self> {
         let endpoint = settings.endpoint.clone();
-        let link =
-            Link::new(settings.endpoint, settings.connections, settings.connect_timeout, settings.operation_timeout);
+        let reach = Reach::new(&settings);
+        let refusals = reach.refusals();
+        let steps = Steps::new(reach, settings.max_value_bytes).with_refusals(refusals, error::should_reconnect);
         Ok(Self {
-            steps: Steps::new(link, settings.max_value_bytes),
+            steps,
             capabilities: Capabilities::unlimited()
                 .with_operation_timeout(settings.operation_timeout)
                 .with_max_value_bytes(settings.max_value_bytes)

@@ -1,4 +1,4 @@
-//! The steps of a session provider over a link: which commands, and what their replies mean.
+//! The steps of a session provider over a route: which commands, and what their replies mean.
 
 use std::time::Instant;
 
@@ -12,23 +12,23 @@ use crate::error;
 use crate::layout::{self, Unreadable};
 use crate::scripts::{self, Script};
 use crate::stamps::Stamps;
-use crate::transport::{Call, Command, Connect, Intent, Link, Reply, ServerError};
+use crate::transport::{Command, Exchange, Intent, Reply, Route, ServerError};
 
 /// Everything a [`SessionProvider`](session_core::SessionProvider) does, for every provider whose store is Redis in the
 /// end. Its methods keep that trait's contract.
-pub struct Steps<C: Connect> {
-    link: Link<C>,
+pub struct Steps<R: Route> {
+    route: R,
     max_value_bytes: usize,
     refusal: fn(&ServerError, Operation) -> Error,
     reconnects: fn(&ServerError) -> bool,
     stamps: Stamps,
 }
 
-impl<C: Connect> Steps<C> {
-    /// Steps over this link. Values over `max_value_bytes` are refused.
-    pub fn new(link: Link<C>, max_value_bytes: usize) -> Self {
+impl<R: Route> Steps<R> {
+    /// Steps over this route. Values over `max_value_bytes` are refused.
+    pub fn new(route: R, max_value_bytes: usize) -> Self {
         Self {
-            link,
+            route,
             max_value_bytes,
             refusal: error::refusal,
             reconnects: error::should_reconnect,
@@ -57,7 +57,7 @@ impl<C: Connect> Steps<C> {
     pub async fn load(&self, key: &SessionKey, writer: WriterId) -> Result<Loaded> {
         let key = owned(key);
         let commands = |_| vec![Command::new("HGETALL").arg(key.clone()), Command::new("PTTL").arg(key.clone())];
-        let mut call = self.link.call(Intent::Read);
+        let mut call = self.route.call(&key, Intent::Read);
         let [fields, time_to_live] = self.pair(&mut call, Operation::Load, commands).await?;
         match layout::loaded(fields, &time_to_live, writer) {
             Ok(loaded) => Ok(loaded),
@@ -77,7 +77,7 @@ impl<C: Connect> Steps<C> {
             let header = Command::new("HMGET").arg(key.clone()).args(state.iter().cloned());
             vec![header, Command::new("PTTL").arg(key.clone())]
         };
-        let mut call = self.link.call(Intent::Read);
+        let mut call = self.route.call(&key, Intent::Read);
         let [header, time_to_live] = match self.pair(&mut call, Operation::Load, commands).await {
             Err(error) if error.kind() == ErrorKind::ForeignKey => return Ok(Checked::Missing),
             replies => replies?,
@@ -139,11 +139,11 @@ impl<C: Connect> Steps<C> {
         operation: Operation,
         key: &SessionKey,
         script: &Script,
-        arguments: impl Fn(bool) -> Vec<Bytes>,
+        arguments: impl Fn(bool) -> Vec<Bytes> + Send + Sync,
         read: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> Result<T> {
         let key = owned(key);
-        let mut call = self.link.call(Intent::Write);
+        let mut call = self.route.call(&key, Intent::Write);
         let by_digest = |repeated| vec![script.by_digest(&key, arguments(repeated))];
         let mut replies = call_out(&mut call, operation, by_digest).await?;
         if matches!(replies.as_slice(), [Reply::Error(error)] if scripts::is_unknown_script(error)) {
@@ -156,9 +156,9 @@ impl<C: Connect> Steps<C> {
 
     async fn pair(
         &self,
-        call: &mut Call<'_, C>,
+        call: &mut R::Call,
         operation: Operation,
-        commands: impl Fn(bool) -> Vec<Command>,
+        commands: impl Fn(bool) -> Vec<Command> + Send + Sync,
     ) -> Result<[Reply; 2]> {
         let replies: [Reply; 2] = call_out(call, operation, commands)
             .await?
@@ -169,7 +169,7 @@ impl<C: Connect> Steps<C> {
     }
 
     /// Turns an error reply into an error.
-    fn accept(&self, call: &Call<'_, C>, operation: Operation, reply: Reply) -> Result<Reply> {
+    fn accept(&self, call: &R::Call, operation: Operation, reply: Reply) -> Result<Reply> {
         let Reply::Error(refusal) = reply else { return Ok(reply) };
         if (self.reconnects)(&refusal) {
             call.distrust();
@@ -194,17 +194,17 @@ impl<C: Connect> Steps<C> {
     }
 }
 
-async fn call_out<C: Connect>(
-    call: &mut Call<'_, C>,
+async fn call_out(
+    call: &mut impl Exchange,
     operation: Operation,
-    commands: impl Fn(bool) -> Vec<Command>,
+    commands: impl Fn(bool) -> Vec<Command> + Send + Sync,
 ) -> Result<Vec<Reply>> {
     call.exchange(commands).await.map_err(|error| error.with_operation(operation))
 }
 
 /// What replies that cannot be read as what was asked for mean. After replies that make no sense the connection is not
 /// trusted any more.
-fn unreadable<C: Connect>(call: &Call<'_, C>, why: Unreadable, operation: Operation) -> Error {
+fn unreadable(call: &impl Exchange, why: Unreadable, operation: Operation) -> Error {
     call.judge(match why {
         Unreadable::Foreign => {
             Error::new(ErrorKind::ForeignKey, operation, "the key holds a hash that is not this session")

@@ -30,7 +30,7 @@ use crate::error;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub struct TwemproxyProvider {
-    steps: Steps<Proxy>,
+    steps: Steps<Link<Proxy>>,
     /// Shares the counters of all connections.
     endpoint: Endpoint,
     capabilities: Capabilities,
@@ -62,7 +62,7 @@ impl TwemproxyProvider {
     }
 
     /// The steps, if the key is one that the proxy takes: for a longer one it would close the connection.
-    fn steps(&self, key: &SessionKey, operation: Operation) -> Result<&Steps<Proxy>> {
+    fn steps(&self, key: &SessionKey, operation: Operation) -> Result<&Steps<Link<Proxy>>> {
         let longest = self.capabilities.max_key_bytes;
         if key.as_bytes().len() > longest {
             let why = format!("the key is longer than the {longest} bytes that the proxy takes (setting `mbuf_size`)");

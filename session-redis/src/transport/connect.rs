@@ -22,7 +22,7 @@ use super::traffic::Counters;
 use super::{Connect, Driver};
 
 /// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A host name or address, and a port. A name is resolved anew at every attempt to connect.
     Tcp {
@@ -92,6 +92,11 @@ impl Endpoint {
             keep_alive: Some(Duration::from_secs(5)),
             counters: Arc::default(),
         }
+    }
+
+    /// The same at another address.
+    pub(super) fn at(&self, address: Address) -> Self {
+        Self { address, ..self.clone() }
     }
 
     /// What went over all connections that this endpoint and its clones have opened, those that were lost included.

@@ -1,5 +1,6 @@
 //! Sends commands, and heals a connection that was found dead.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use session_core::{Effect, Error, ErrorKind, Operation, Result};
 use tokio::time::{Instant, timeout_at};
 
 use super::supervisor::runtime;
-use super::{Command, Connect, Connection, Lost, Reply, Supervisor};
+use super::{Command, Connect, Connection, Exchange, Lost, Reply, Route, Supervisor};
 
-/// One or several supervised connections to the same endpoint.
-pub struct Link<C: Connect> {
+/// One or several supervised connections to the same endpoint, which share all calls.
+pub struct Link<C: Connect>(Arc<Lanes<C>>);
+
+struct Lanes<C: Connect> {
     lanes: Box<[Lane<C>]>,
     next: AtomicUsize,
     operation_timeout: Duration,
@@ -28,35 +31,54 @@ impl<C: Connect + Clone> Link<C> {
     pub fn new(connector: C, connections: usize, connect_timeout: Duration, operation_timeout: Duration) -> Self {
         let lane =
             |_| Lane { supervisor: Supervisor::new(connector.clone(), connect_timeout), calls: AtomicUsize::new(0) };
-        Self { lanes: (0..connections.max(1)).map(lane).collect(), next: AtomicUsize::new(0), operation_timeout }
+        let lanes = (0..connections.max(1)).map(lane).collect();
+        Self(Arc::new(Lanes { lanes, next: AtomicUsize::new(0), operation_timeout }))
+    }
+}
+
+impl<C: Connect> Clone for Link<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
 impl<C: Connect> Link<C> {
-    /// Starts a call: one or several exchanges over one of the connections, all within one operation timeout.
-    pub fn call(&self, intent: Intent) -> Call<'_, C> {
-        let lane = self.least_busy();
-        lane.calls.fetch_add(1, Ordering::Relaxed);
+    /// Goes on with a call that was begun on another link, and must end by `deadline`; `unanswered`: a copy of it may
+    /// have been executed there.
+    pub(super) fn resume(&self, intent: Intent, deadline: Instant, unanswered: bool) -> Call<C> {
+        let lane = self.0.least_busy();
+        self.0.lanes[lane].calls.fetch_add(1, Ordering::Relaxed);
         Call {
+            lanes: self.0.clone(),
             lane,
-            deadline: Instant::now() + self.operation_timeout,
-            patience: self.operation_timeout,
+            deadline,
+            patience: self.0.operation_timeout,
             epoch: 0,
             newer_than: 0,
             intent,
             healed: false,
-            unanswered: false,
+            unanswered,
         }
     }
+}
 
+impl<C: Connect> Route for Link<C> {
+    type Call = Call<C>;
+
+    fn call(&self, _key: &[u8], intent: Intent) -> Call<C> {
+        self.resume(intent, Instant::now() + self.0.operation_timeout, false)
+    }
+}
+
+impl<C: Connect> Lanes<C> {
     /// The connection with the fewest calls under way, one after the other where these are as many: a connection on
     /// which nothing moves gets no more of them.
-    fn least_busy(&self) -> &Lane<C> {
+    fn least_busy(&self) -> usize {
         let count = self.lanes.len();
         let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
-        let others = (1..count).map(|after| &self.lanes[(first + after) % count]);
-        let calls = |lane: &Lane<C>| lane.calls.load(Ordering::Relaxed);
-        others.fold(&self.lanes[first], |best, lane| if calls(lane) < calls(best) { lane } else { best })
+        let others = (1..count).map(|after| (first + after) % count);
+        let calls = |lane: usize| self.lanes[lane].calls.load(Ordering::Relaxed);
+        others.fold(first, |best, lane| if calls(lane) < calls(best) { lane } else { best })
     }
 }
 
@@ -69,9 +91,10 @@ pub enum Intent {
     Write,
 }
 
-/// A call that is under way.
-pub struct Call<'a, C: Connect> {
-    lane: &'a Lane<C>,
+/// A call over one of a link's connections.
+pub struct Call<C: Connect> {
+    lanes: Arc<Lanes<C>>,
+    lane: usize,
     deadline: Instant,
     /// The operation timeout.
     patience: Duration,
@@ -84,20 +107,22 @@ pub struct Call<'a, C: Connect> {
     unanswered: bool,
 }
 
-impl<C: Connect> Call<'_, C> {
-    /// Sends commands in one write and answers their replies, one for each.
-    ///
-    /// A connection that is found dead is healed once per call: the commands are made again, told whether a copy of
-    /// them may have been executed already (only what is safe to repeat may be exchanged here), and sent on a new
-    /// connection. After a timeout nothing is sent again.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::OutcomeUnknown`] if a copy may have been executed, the connector's error if surely none was.
-    pub async fn exchange(&mut self, commands: impl Fn(bool) -> Vec<Command>) -> Result<Vec<Reply>> {
+impl<C: Connect> Call<C> {
+    /// Whether a copy of what was exchanged may have been executed without an answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    fn supervisor(&self) -> &Supervisor<C> {
+        &self.lanes.lanes[self.lane].supervisor
+    }
+}
+
+impl<C: Connect> Exchange for Call<C> {
+    async fn exchange(&mut self, commands: impl Fn(bool) -> Vec<Command> + Send + Sync) -> Result<Vec<Reply>> {
         runtime()?;
         loop {
-            let established = match self.lane.supervisor.connection(self.newer_than, self.deadline).await {
+            let established = match self.supervisor().connection(self.newer_than, self.deadline).await {
                 Ok(established) => established,
                 Err(error) => return Err(self.judge(error)),
             };
@@ -133,37 +158,38 @@ impl<C: Connect> Call<'_, C> {
         }
     }
 
-    /// Drops the connection that was last used: what it answered makes no sense, or another server should be asked.
-    pub fn distrust(&self) {
-        self.lane.supervisor.condemn(self.epoch);
+    fn distrust(&self) {
+        self.supervisor().condemn(self.epoch);
     }
 
-    /// What an error means for the whole call: "surely not executed" is no longer true of a write when an earlier copy
-    /// of it may have been.
-    pub fn judge(&self, error: Error) -> Error {
-        if self.intent == Intent::Read || !self.unanswered {
-            return error;
-        }
-        match error.kind() {
-            ErrorKind::Unavailable | ErrorKind::Rejected => {
-                let why = "the request was sent and its reply did not arrive";
-                Error::new(ErrorKind::OutcomeUnknown, error.operation(), why).with_source(error)
-            }
-            _ => error.with_effect(Effect::PerhapsApplied),
-        }
+    fn judge(&self, error: Error) -> Error {
+        judged(error, self.intent, self.unanswered)
     }
 }
 
-impl<C: Connect> Drop for Call<'_, C> {
+/// What an error means for a whole call of which a copy may have been executed without an answer, or surely none.
+pub(super) fn judged(error: Error, intent: Intent, unanswered: bool) -> Error {
+    if intent == Intent::Read || !unanswered {
+        return error;
+    }
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Rejected => {
+            let why = "the request was sent and its reply did not arrive";
+            Error::new(ErrorKind::OutcomeUnknown, error.operation(), why).with_source(error)
+        }
+        _ => error.with_effect(Effect::PerhapsApplied),
+    }
+}
+
+impl<C: Connect> Drop for Call<C> {
     fn drop(&mut self) {
-        self.lane.calls.fetch_sub(1, Ordering::Relaxed);
+        self.lanes.lanes[self.lane].calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
-    use std::sync::Arc;
 
     use super::super::Driver;
     use super::*;
@@ -196,7 +222,7 @@ mod tests {
     async fn nobody_waits_behind_one_who_hangs() {
         let link = Link::new(Numbered::default(), 3, Duration::from_secs(5), Duration::from_secs(1));
         let say = async |what: &'static str| {
-            let mut call = link.call(Intent::Read);
+            let mut call = link.call(b"key", Intent::Read);
             match call.exchange(|_| vec![Command::new(what)]).await {
                 Ok(replies) => replies,
                 Err(error) => panic!("{error}"),
@@ -209,16 +235,16 @@ mod tests {
         numbers.sort_by_key(|replies| if let [Reply::Integer(number)] = replies[..] { number } else { -1 });
         assert_eq!(numbers.chunk_by(|one, other| one == other).map(<[_]>::len).collect::<Vec<_>>(), [10, 10, 10]);
         // Its connection gets nothing more until it is over; then that was dropped.
-        let mut hanging = link.call(Intent::Read);
-        let busy = std::ptr::from_ref(hanging.lane);
+        let mut hanging = link.call(b"key", Intent::Read);
+        let busy = hanging.lane;
         let (hung, ()) = tokio::join!(hanging.exchange(|_| vec![Command::new("HANG")]), async {
             for _ in 0..30 {
-                assert!(!std::ptr::eq(link.call(Intent::Read).lane, busy));
+                assert_ne!(link.call(b"key", Intent::Read).lane, busy);
                 say("ASK").await;
             }
         });
         assert_eq!(hung.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
         drop(hanging);
-        assert!(link.lanes.iter().all(|lane| lane.calls.load(Ordering::SeqCst) == 0));
+        assert!(link.0.lanes.iter().all(|lane| lane.calls.load(Ordering::SeqCst) == 0));
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! From the bottom: [`Endpoint`] opens one connection (TCP or Unix socket, TLS, credentials, database);
 //! [`Supervisor`] keeps one open and replaces it when it is lost or no longer trusted; [`Link`] sends commands over one
-//! or several supervised connections and heals, once per call, a connection that was found dead.
+//! or several supervised connections and heals, once per call, a connection that was found dead; a [`Route`] knows
+//! which server has a key. A link is the route to a single server, with [`Sentinel`] to the master that sentinels name;
+//! [`Cluster`] is the route to the nodes of a cluster.
 
 mod client;
 mod command;
@@ -12,9 +14,11 @@ mod handshake;
 mod link;
 mod meter;
 mod reply;
+mod route;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 mod traffic;
 
 use std::future::Future;
@@ -27,9 +31,11 @@ pub use command::Command;
 pub use connect::{Address, Credentials, Endpoint};
 pub use link::{Call, Intent, Link};
 pub use reply::{Reply, ServerError};
+pub use route::{Exchange, Route};
 pub use supervisor::Supervisor;
 #[cfg(feature = "tls")]
 pub use tls::{ClientIdentity, Tls};
+pub use topology::{Cluster, ClusterCall, Sentinel};
 
 /// Opens connections to one server.
 pub trait Connect: Send + Sync + 'static {

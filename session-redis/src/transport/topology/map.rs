@@ -1,0 +1,192 @@
+//! Keeps the map of a cluster's slots up to date.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use session_core::{Error, ErrorKind, Operation, Result};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::ask::{Inquirer, first_answer};
+use super::nodes::Nodes;
+use super::slots::SlotMap;
+use crate::transport::supervisor::runtime;
+use crate::transport::{Address, Command};
+
+/// The pause between two inquiries; it doubles with every one that fails.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What is newer than this is not asked for again because of a node that sends us to another one.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// Knows which node has a slot. Asks the nodes when it is told that this may have changed: any of them, and those that
+/// the settings name, one inquiry at a time, over connections that are closed afterwards.
+pub(super) struct ClusterMap(Arc<Shared>);
+
+struct Shared {
+    nodes: Arc<Nodes>,
+    /// Where some of the nodes listen, as the settings say.
+    seeds: Vec<Address>,
+    slots: RwLock<SlotMap>,
+    /// The running inquiry.
+    inquiry: Mutex<Option<AbortHandle>>,
+    state: watch::Sender<State>,
+    /// Which of the nodes is asked first: another one every time, since one may know less than the others.
+    first: AtomicUsize,
+}
+
+/// What is known of the inquiries.
+#[derive(Default)]
+struct State {
+    /// How many have ended.
+    ended: u64,
+    failures_in_a_row: u32,
+    /// When the last one ended.
+    last: Option<Instant>,
+    /// Why the last one failed.
+    failure: Option<Error>,
+}
+
+impl ClusterMap {
+    pub(super) fn new(nodes: Arc<Nodes>, seeds: Vec<Address>) -> Self {
+        Self(Arc::new(Shared {
+            nodes,
+            seeds,
+            slots: RwLock::default(),
+            inquiry: Mutex::default(),
+            state: watch::Sender::default(),
+            first: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The node that has this slot, as far as is known.
+    pub(super) fn owner(&self, slot: u16) -> Option<Address> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner).owner(slot).cloned()
+    }
+
+    /// A node has said that another has this slot. Probably it is not the only one.
+    pub(super) fn moved(&self, slot: u16, owner: Address) {
+        self.0.slots.write().unwrap_or_else(PoisonError::into_inner).learn(slot, owner);
+        self.may_be_old();
+    }
+
+    /// Starts an inquiry, unless there was one just now.
+    pub(super) fn may_be_old(&self) {
+        let is_fresh = self.0.state.borrow().last.is_some_and(|last| last.elapsed() < FRESH_FOR);
+        if !is_fresh {
+            // Without a runtime nobody would use the answer either.
+            let _ = self.inquire();
+        }
+    }
+
+    /// Starts an inquiry unless one is under way, and waits for its end, until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// No node has answered, or none by then. What was known is kept.
+    pub(super) async fn refresh(&self, deadline: Instant) -> Result<()> {
+        let (mut state, before) = self.inquire()?;
+        match timeout_at(deadline, state.wait_for(|state| state.ended > before)).await {
+            Ok(Ok(state)) => state.failure.clone().map_or(Ok(()), Err),
+            Ok(Err(_)) | Err(_) => {
+                let why = "no node of the cluster has told of the others within the operation timeout";
+                Err(Error::new(ErrorKind::Unavailable, Operation::Connect, why))
+            }
+        }
+    }
+
+    /// Starts an inquiry unless one is under way; tells how many had ended before.
+    fn inquire(&self) -> Result<(watch::Receiver<State>, u64)> {
+        let runtime = runtime()?;
+        let mut inquiry = self.0.inquiry.lock().unwrap_or_else(PoisonError::into_inner);
+        // One may also have ended with its runtime.
+        if inquiry.as_ref().is_none_or(AbortHandle::is_finished) {
+            *inquiry = Some(runtime.spawn(self.0.clone().inquire()).abort_handle());
+        }
+        let state = self.0.state.subscribe();
+        let before = state.borrow().ended;
+        Ok((state, before))
+    }
+}
+
+impl Drop for ClusterMap {
+    fn drop(&mut self) {
+        if let Some(inquiry) = self.0.inquiry.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            inquiry.abort();
+        }
+    }
+}
+
+impl Shared {
+    async fn inquire(self: Arc<Self>) {
+        if let Some(start) = self.earliest_start() {
+            sleep_until(start).await;
+        }
+        let asked = timeout(self.nodes.connect_timeout(), first_answer(self.candidates().map(|node| self.ask(node))));
+        let failure = match asked.await {
+            Ok(Ok(map)) => {
+                self.nodes.keep(|node| map.has_slots(node));
+                *self.slots.write().unwrap_or_else(PoisonError::into_inner) = map;
+                None
+            }
+            Ok(Err(errors)) => Some(failure(errors)),
+            Err(_) => Some(failure([])),
+        };
+        // Together, so that whoever finds the inquiry running is told of its end.
+        let mut inquiry = self.inquiry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state.send_modify(|state| {
+            state.ended += 1;
+            state.last = Some(Instant::now());
+            if let Some(error) = failure.as_ref().filter(|_| state.failures_in_a_row == 0) {
+                tracing::warn!(%error, "the cluster's slots are not known");
+            }
+            state.failures_in_a_row = if failure.is_some() { state.failures_in_a_row.saturating_add(1) } else { 0 };
+            state.failure = failure;
+        });
+        *inquiry = None;
+    }
+
+    fn earliest_start(&self) -> Option<Instant> {
+        let state = self.state.borrow();
+        let pause = LONGEST_PAUSE.min(SHORTEST_PAUSE * 2_u32.pow(state.failures_in_a_row.min(10)));
+        state.last.map(|last| last + pause)
+    }
+
+    /// All nodes, another one first every time, then those of the settings that are not among them.
+    fn candidates(&self) -> impl Iterator<Item = Address> {
+        let mut nodes = self.slots.read().unwrap_or_else(PoisonError::into_inner).nodes().to_vec();
+        let seeds: Vec<_> = self.seeds.iter().filter(|seed| !nodes.contains(seed)).cloned().collect();
+        let first = self.first.fetch_add(1, Ordering::Relaxed);
+        if !nodes.is_empty() {
+            let count = nodes.len();
+            nodes.rotate_left(first % count);
+        }
+        nodes.into_iter().chain(seeds)
+    }
+
+    async fn ask(&self, node: Address) -> Result<SlotMap> {
+        let mut inquirer = Inquirer::connect(&self.nodes.endpoint(&node)).await?;
+        SlotMap::read(inquirer.ask(Command::new("CLUSTER").arg("SLOTS")).await?, &node)
+    }
+}
+
+/// What is to be done about it, if anything: else that no node answers, because of the last.
+fn failure(errors: impl IntoIterator<Item = Error>) -> Error {
+    let mut last = None;
+    for error in errors {
+        if !error.kind().is_retryable() {
+            return error;
+        }
+        last = Some(error);
+    }
+    let Some(last) = last else {
+        return Error::new(ErrorKind::Unavailable, Operation::Connect, "no node of the cluster answers");
+    };
+    let why = format!("no node of the cluster tells of the others: {last}");
+    Error::new(ErrorKind::Unavailable, Operation::Connect, why).with_source(last)
+}

@@ -13,7 +13,7 @@ const NEEDED: [&str; 8] = [
     "/description",
     "/keywords",
     "/license",
-    "/metadata/docs.rs/all-features",
+    "/metadata/docs/rs/all-features",
     "/readme",
     "/repository",
     "/rust_version",
@@ -94,7 +94,7 @@ mod tests {
         let mut package = published().unwrap().remove(0);
         package["description"] = Value::Null;
         package["keywords"] = Value::Array(Vec::new());
-        package["metadata"]["docs.rs"] = Value::Null;
+        package["metadata"] = Value::Null;
         package["readme"] = "../NOT-THERE.md".into();
         let missing = missing(&package).join("; ");
         for expected in ["its /description", "its /keywords", "its /metadata", "no ../NOT-THERE.md"] {

@@ -71,21 +71,15 @@ impl Json {
 
 impl SessionSerializer for Json {
     fn encode<T: Serialize + ?Sized>(&self, value: &T, into: &mut Vec<u8>) -> Result<(), SerializerError> {
-        let start = into.len();
-        let mut serializer = Serializer::with_formatter(&mut *into, Shallow::default());
-        let written = match value.serialize(&mut serializer) {
-            Ok(()) => limits::check_size(into.len() - start),
-            Err(error) => Err(match error.classify() {
+        limits::append(into, |into| {
+            let mut serializer = Serializer::with_formatter(into, Shallow::default());
+            value.serialize(&mut serializer).map_err(|error| match error.classify() {
                 // Writing to a `Vec` cannot fail, so this is `Shallow`'s.
                 Category::Io => too_deep(),
                 Category::Syntax | Category::Eof => SerializerError::new("a key that JSON cannot have"),
                 Category::Data => SerializerError::new("the type refuses to be encoded"),
-            }),
-        };
-        if written.is_err() {
-            into.truncate(start);
-        }
-        written
+            })
+        })
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, SerializerError> {

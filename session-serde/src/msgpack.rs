@@ -61,18 +61,13 @@ impl MessagePack {
 
 impl SessionSerializer for MessagePack {
     fn encode<T: Serialize + ?Sized>(&self, value: &T, into: &mut Vec<u8>) -> Result<(), SerializerError> {
-        let start = into.len();
-        into.push(Self::TAG);
-        let budget = Budget::for_bytes(MAX_BYTES);
-        let mut serializer = Serializer::new(&mut *into).with_struct_map();
-        let written = match bounded::serialize(value, &mut serializer, &budget) {
-            Ok(()) => limits::check_size(into.len() - start),
-            Err(error) => Err(budget.exceeded().unwrap_or_else(|| not_encoded(&error))),
-        };
-        if written.is_err() {
-            into.truncate(start);
-        }
-        written
+        limits::append(into, |into| {
+            into.push(Self::TAG);
+            let budget = Budget::for_bytes(MAX_BYTES);
+            let mut serializer = Serializer::new(into).with_struct_map();
+            bounded::serialize(value, &mut serializer, &budget)
+                .map_err(|error| budget.exceeded().unwrap_or_else(|| not_encoded(&error)))
+        })
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, SerializerError> {

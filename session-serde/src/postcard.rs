@@ -165,18 +165,15 @@ impl Postcard {
 
 impl SessionSerializer for Postcard {
     fn encode<T: Serialize + ?Sized>(&self, value: &T, into: &mut Vec<u8>) -> Result<(), SerializerError> {
-        let start = into.len();
-        into.push(Self::TAG);
-        let budget = Budget::for_bytes(MAX_BYTES);
-        let mut serializer = Serializer { output: Append(into) };
-        let written = match bounded::serialize(value, &mut serializer, &budget) {
-            Ok(()) => limits::check_size(into.len() - start).and_then(|()| budget.check(into.len() - start - 1)),
-            Err(error) => Err(budget.exceeded().unwrap_or_else(|| not_encoded(&error))),
-        };
-        if written.is_err() {
-            into.truncate(start);
-        }
-        written
+        limits::append(into, |into| {
+            into.push(Self::TAG);
+            let start = into.len();
+            let budget = Budget::for_bytes(MAX_BYTES);
+            let mut serializer = Serializer { output: Append(&mut *into) };
+            bounded::serialize(value, &mut serializer, &budget)
+                .map_err(|error| budget.exceeded().unwrap_or_else(|| not_encoded(&error)))?;
+            budget.check(into.len() - start)
+        })
     }
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, SerializerError> {

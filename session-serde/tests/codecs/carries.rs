@@ -160,6 +160,10 @@ fn the_buffer_is_appended_to_and_restored() {
         let error = codec.encode(&("half of it", Refuses), &mut bytes).unwrap_err();
         assert_eq!(error.to_string(), "the type refuses to be encoded");
         assert_eq!(bytes, before);
+        // A key that JSON cannot have.
+        if codec.encode(&BTreeMap::from([((1, 2), 3)]), &mut bytes).is_err() {
+            assert_eq!(bytes, before);
+        }
     }
 }
 

@@ -404,19 +404,25 @@ async fn changes_of_a_session_that_outgrew_its_limit_are_refused() {
     assert_eq!(name(&there).as_deref(), Some("first"));
 }
 
+/// A session whose creation, or copy under a new id, has not arrived yet, and nobody knows that.
+async fn creation_under_way(scene: &Scene, rotated: bool) -> Session {
+    let session = match rotated {
+        true => scene.here().await,
+        false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
+    };
+    session.insert("name", "second").unwrap();
+    session.rotate_id().unwrap();
+    scene.desk.delay_commit();
+    session.commit().await.unwrap_err();
+    session
+}
+
 /// A creation or a copy that was sent again may arrive once more after the destruction.
 #[tokio::test(start_paused = true)]
 async fn a_late_creation_does_not_revive_what_was_destroyed() {
     for rotated in [false, true] {
         let scene = Scene::new().await;
-        let session = match rotated {
-            true => scene.here().await,
-            false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
-        };
-        session.insert("name", "second").unwrap();
-        session.rotate_id().unwrap();
-        scene.desk.delay_commit();
-        session.commit().await.unwrap_err();
+        let session = creation_under_way(&scene, rotated).await;
         session.commit().await.unwrap();
         let id = session.id().unwrap();
         assert_eq!(name(&open(&scene.there, id).await).as_deref(), Some("second"));
@@ -432,14 +438,7 @@ async fn a_late_creation_does_not_revive_what_was_destroyed() {
 async fn a_creation_under_way_does_not_outlive_its_destruction() {
     for rotated in [false, true] {
         let scene = Scene::new().await;
-        let session = match rotated {
-            true => scene.here().await,
-            false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
-        };
-        session.insert("name", "second").unwrap();
-        session.rotate_id().unwrap();
-        scene.desk.delay_commit();
-        session.commit().await.unwrap_err();
+        let session = creation_under_way(&scene, rotated).await;
         session.destroy().unwrap();
         session.commit().await.unwrap();
         scene.desk.execute_late().await;

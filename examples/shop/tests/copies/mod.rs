@@ -32,11 +32,11 @@ impl Shop {
         Self(command.spawn().unwrap())
     }
 
-    /// Starts it on this Redis and waits until it listens; the answer is the address too. What it logs, at every level,
-    /// is searched for secrets; what tests do to shops is worth many warnings, so only errors are shown.
-    pub fn open(redis: &str, settings: &[(&str, &str)]) -> (Self, String) {
-        let mut command = Self::command(settings);
-        command.env("SESSION_PROVIDER", "redis").env("SESSION_URL", redis);
+    /// Starts it on this Redis, or on what else the settings say, and waits until it listens; the answer is the address
+    /// too. What it logs, at every level, is searched for secrets; what tests do to shops is worth many warnings, so only
+    /// errors are shown.
+    pub fn open(url: &str, settings: &[(&str, &str)]) -> (Self, String) {
+        let mut command = Self::command(&[&[("SESSION_PROVIDER", "redis"), ("SESSION_URL", url)], settings].concat());
         command.env("RUST_LOG", "trace").stderr(Stdio::piped());
         let mut shop = Self(command.spawn().unwrap());
         let all = env::var_os("RUST_LOG").is_some();
@@ -110,8 +110,8 @@ pub struct Shops {
 }
 
 impl Shops {
-    pub fn open(count: usize, redis: &str, settings: &[(&str, &str)]) -> Self {
-        let (processes, addresses) = (0..count).map(|_| Shop::open(redis, settings)).unzip();
+    pub fn open(count: usize, url: &str, settings: &[(&str, &str)]) -> Self {
+        let (processes, addresses) = (0..count).map(|_| Shop::open(url, settings)).unzip();
         Self { processes, addresses }
     }
 

@@ -32,7 +32,7 @@ enum Task {
     Setup,
     /// Starts a Redis, or three behind a TwemProxy, and a small shop that keeps its sessions there, until Ctrl-C.
     Demo(demo::Options),
-    /// Runs all tests, with real servers. Sets them up first.
+    /// Runs all tests, with real servers. Sets them up first, and searches what is logged for secrets.
     Test {
         /// Passed on to `cargo test`, for instance `--test pages` or `--lib -- --nocapture`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

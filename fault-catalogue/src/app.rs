@@ -35,7 +35,7 @@ struct Desk {
     gate: Gate,
 }
 
-/// Where handlers below `/wait` stop in their midst until it is opened.
+/// Where handlers that wait stop in their midst until it is opened.
 pub struct Gate {
     waiting: Semaphore,
     open: watch::Sender<bool>,
@@ -143,6 +143,12 @@ async fn wait_and_count(State(desk): State<Arc<Desk>>, session: Session) -> Answ
     Ok(session.increment("visits", 1)?.to_string())
 }
 
+/// Reads, waits, then logs in.
+async fn wait_and_login(State(desk): State<Arc<Desk>>, session: Session) -> Answer {
+    desk.gate.pass().await;
+    login(State(desk), session).await
+}
+
 /// Counts, then waits.
 async fn count_and_wait(State(desk): State<Arc<Desk>>, session: Session) -> Answer {
     let session = noted(&desk, session);
@@ -188,6 +194,7 @@ impl App {
             .route("/logout", get(logout))
             .route("/panic", get(panic))
             .route("/wait/count", get(wait_and_count))
+            .route("/wait/login", get(wait_and_login))
             .route("/count/wait", get(count_and_wait))
             .route("/read/wait", get(read_and_wait))
             .layer(layer)
@@ -237,7 +244,7 @@ impl App {
         self.manager.last_error().expect("there was an error")
     }
 
-    /// Where handlers below `/wait` stop.
+    /// Where handlers that wait stop.
     pub fn gate(&self) -> &Gate {
         &self.desk.gate
     }

@@ -183,11 +183,9 @@ impl Fault {
         let kept = app.start().await;
         let ended = app.start().await;
         patient.get("/read", Some(&kept)).await.assert(200, "dark");
+        (self.raise)(&mut scene);
         if self.from_the_start {
-            (self.raise)(&mut scene);
             (app, patient) = apps(&scene.provider());
-        } else {
-            (self.raise)(&mut scene);
         }
 
         let case = Case { row: &self.row, outcome: self.row.outcome(way), throw };
@@ -312,6 +310,7 @@ impl Case<'_> {
             assert_eq!((reply.status, reply.body.as_str()), (status, ""), "{context}");
             return Some(error.effect());
         }
+        assert_eq!(app.last_error().kind(), error.kind(), "{context}");
         let session = session.expect("the handler ran");
         match self.row.quietly {
             Quietly::Degraded => assert!(session.is_degraded() || probe == Probe::WriteWithoutSession, "{context}"),

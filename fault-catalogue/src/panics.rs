@@ -18,7 +18,9 @@ pub(crate) fn watch() {
             if place.starts_with("session-") {
                 OURS.lock().unwrap_or_else(PoisonError::into_inner).push(place);
             }
-            if info.payload().downcast_ref() != Some(&ON_PURPOSE) {
+            let payload = info.payload();
+            let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+            if text != Some(ON_PURPOSE) {
                 before(info);
             }
         }));

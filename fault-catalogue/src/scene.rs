@@ -10,6 +10,8 @@ use session_redis::{RedisConfig, RedisProvider};
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
 use test_support::{FaultProxy, Nutcracker, RedisServer};
 
+use crate::app::OPERATION_TIMEOUT;
+
 /// How the application comes to Redis, and where on that way the fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -38,6 +40,10 @@ pub struct Setup {
     pub server_arguments: Vec<&'static str>,
     /// Whether the server is a node of a cluster.
     pub cluster_node: bool,
+    /// How long one call may take; as long as it may unless set.
+    pub operation_timeout: Option<Duration>,
+    /// The longest value that the server takes, where providers are to be told.
+    pub max_value_bytes: Option<usize>,
     /// As whom, and with which password, the application comes; TwemProxy knows no users.
     pub user: Option<(&'static str, &'static str)>,
 }
@@ -52,7 +58,7 @@ pub struct Scene {
     nutcracker: Option<Nutcracker>,
     wire: Option<FaultProxy>,
     talk: Option<TcpStream>,
-    user: Option<(&'static str, &'static str)>,
+    setup: Setup,
 }
 
 impl Scene {
@@ -86,7 +92,7 @@ impl Scene {
                 nutcracker = Some(nutcracker_before(address));
             }
         }
-        Self { way, redis, nutcracker, wire, talk: None, user: setup.user }
+        Self { way, redis, nutcracker, wire, talk: None, setup: setup.clone() }
     }
 
     /// The same without anything particular.
@@ -101,22 +107,22 @@ impl Scene {
 
     /// A provider for an application that comes this way.
     pub fn provider(&self) -> Arc<dyn SessionProvider> {
-        match (&self.nutcracker, self.way) {
-            (None, _) => {
-                let port = self.wire.as_ref().map_or(self.redis.port(), |wire| wire.address().port());
-                let config = RedisConfig::new().port(port);
-                let config = match self.user {
-                    Some((name, password)) => config.username(name).access_key(password),
-                    None => config,
-                };
-                Arc::new(RedisProvider::new(&config).expect("the settings are right"))
-            }
-            (Some(_), _) => {
-                // One connection, so that each request meets what is wrong with it.
-                let config = TwemproxyConfig::new().url(self.url()).connections(1);
-                Arc::new(TwemproxyProvider::new(&config).expect("the settings are right"))
-            }
+        let Setup { user, operation_timeout, max_value_bytes, .. } = self.setup;
+        let timeout = operation_timeout.unwrap_or(OPERATION_TIMEOUT);
+        let most = max_value_bytes.unwrap_or(512 << 20);
+        if self.nutcracker.is_some() {
+            // One connection, so that each request meets what is wrong with it.
+            let config = TwemproxyConfig::new().url(self.url()).connections(1);
+            let config = config.operation_timeout(timeout).max_value_bytes(most);
+            return Arc::new(TwemproxyProvider::new(&config).expect("the settings are right"));
         }
+        let port = self.wire.as_ref().map_or(self.redis.port(), |wire| wire.address().port());
+        let config = RedisConfig::new().port(port).operation_timeout(timeout).max_value_bytes(most);
+        let config = match user {
+            Some((name, password)) => config.username(name).access_key(password),
+            None => config,
+        };
+        Arc::new(RedisProvider::new(&config).expect("the settings are right"))
     }
 
     /// Where an application is to connect.

@@ -151,6 +151,13 @@ impl FaultProxy {
         plan.cut_after.is_some() || plan.cut_at_chunk.is_some()
     }
 
+    /// Takes back a cut that has not happened yet.
+    pub fn cancel_cut(&self, direction: Direction) {
+        let mut plan = self.plan(direction);
+        plan.cut_after = None;
+        plan.cut_at_chunk = None;
+    }
+
     /// Passes `bytes` more bytes, then holds back all others until [`release`](Self::release).
     pub fn hold_after(&self, direction: Direction, bytes: u64) {
         self.plan(direction).hold_after = Some(bytes);

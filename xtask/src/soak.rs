@@ -13,7 +13,7 @@ use crate::{programs, project, setup};
 
 /// The tests that do as much as the environment variable [`test_support::SOAK_FACTOR`] wants: the crate's folder, and the
 /// name of the test program.
-const LONG: [(&str, &str); 14] = [
+const LONG: [(&str, &str); 15] = [
     ("session-core", "model_memory"),
     ("session-core", "table_model"),
     ("session-core", "interleavings"),
@@ -23,6 +23,7 @@ const LONG: [(&str, &str); 14] = [
     ("session-redis", "kept_copies"),
     ("session-twemproxy", "model_twemproxy"),
     ("session-twemproxy", "lost_replies"),
+    ("fault-catalogue", "killed_redis"),
     ("examples/shop", "processes"),
     ("examples/shop", "cut_replies"),
     ("examples/shop", "twemproxy_replies"),
@@ -197,8 +198,15 @@ mod tests {
 
     #[test]
     fn no_test_that_takes_the_factor_is_forgotten() {
-        let folders =
-            ["session-core", "session-redis", "session-serde", "session-tower", "session-twemproxy", "examples/shop"];
+        let folders = [
+            "session-core",
+            "session-redis",
+            "session-serde",
+            "session-tower",
+            "session-twemproxy",
+            "fault-catalogue",
+            "examples/shop",
+        ];
         for (folder, tests) in folders.map(|folder| (folder, project::root().join(folder).join("tests"))) {
             let Ok(tests) = fs::read_dir(tests) else { continue };
             for path in tests.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {

@@ -65,14 +65,16 @@ fn f44_evicted_in_the_midst() {
 fn f35_the_handler_panics() {
     everywhere("F35", &Way::OF_A_SERVER, async |way, throw| {
         let scene = Scene::plain(way);
-        let app = App::new(scene.provider(), throw, Duration::ZERO);
+        let app = App::with(scene.provider(), |it| it.throw_on_error(throw).keep_for(Duration::ZERO));
         let cookie = app.start().await;
+        drop(app.last_session());
         for _ in 0..10 {
             let (app, cookie) = (app.clone(), cookie.clone());
             let panicked = tokio::spawn(async move { app.get("/panic", Some(&cookie)).await }).await;
             assert!(panicked.unwrap_err().is_panic());
         }
         app.manager.shutdown().await;
+        assert_eq!(app.manager.live_sessions(), 0, "nobody holds it any more");
         let other = App::new(scene.past(), true, Duration::ZERO);
         assert_eq!(other.stored(&cookie, "visits").await.as_deref(), Some("11"));
         app.get("/read", Some(&cookie)).await.assert(200, "dark");
@@ -83,7 +85,7 @@ fn f35_the_handler_panics() {
 fn f36_the_client_hangs_up() {
     everywhere("F36", &Way::OF_A_SERVER, async |way, throw| {
         let scene = Scene::plain(way);
-        let app = App::new(scene.provider(), throw, Duration::ZERO);
+        let app = App::with(scene.provider(), |it| it.throw_on_error(throw).keep_for(Duration::ZERO));
         let cookie = app.start().await;
         for _ in 0..10 {
             let (here, cookie) = (app.clone(), cookie.clone());
@@ -94,6 +96,7 @@ fn f36_the_client_hangs_up() {
             drop(app.last_session());
         }
         app.manager.shutdown().await;
+        assert_eq!(app.manager.live_sessions(), 0, "nobody holds it any more");
         let other = App::new(scene.past(), true, Duration::ZERO);
         assert_eq!(other.stored(&cookie, "visits").await.as_deref(), Some("11"));
     });

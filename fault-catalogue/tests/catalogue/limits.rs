@@ -1,12 +1,9 @@
 //! What is too large, and what cannot be read.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use fault_catalogue::{App, Row, Scene, Way, everywhere};
-use session_core::{KeyDerivation, SessionKey, SessionProvider};
-use session_redis::{RedisConfig, RedisProvider};
-use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
+use fault_catalogue::{App, Row, Scene, Setup, Way, everywhere};
+use session_core::{KeyDerivation, SessionKey};
 
 /// The only key on the server.
 fn key(scene: &Scene) -> String {
@@ -56,17 +53,27 @@ fn f31a_a_value_over_the_limit() {
 /// A session that grew without us to more than ten times the limit.
 fn outgrown(name: &str, grow: &'static str) {
     let row = Row::of(name);
+    // Reading it takes time, above all in a program that was not optimised.
+    let patient = Setup { operation_timeout: Some(Duration::from_secs(20)), ..Setup::default() };
     everywhere(name, &Way::OF_A_SERVER, async |way, throw| {
-        let scene = Scene::plain(way);
+        let scene = Scene::start(way, &patient);
         let cookie = App::new(scene.provider(), throw, Duration::ZERO).start().await;
         let key = key(&scene);
         scene.redis.cli(&["EVAL", grow, "1", &key]);
         let app = App::new(scene.provider(), throw, Duration::ZERO);
         for path in ["/read", "/count", "/write"] {
             let reply = app.get(path, Some(&cookie)).await;
-            reply.assert_in_time(Duration::ZERO);
             reply.assert_no_cookie();
+            if way == Way::BehindTwemproxy && reply.status != row.statuses[0] {
+                // So much takes the proxy longer than its pool's `timeout`.
+                row.assert_kind(way, app.last_error().kind());
+                continue;
+            }
             assert_eq!((vec![reply.status], reply.body.as_str()), (row.statuses.clone(), ""), "{path}");
+            assert_eq!(app.last_session().unwrap().contains("theme").unwrap_err().kind(), row.outcome.kinds[0]);
+        }
+        if way == Way::BehindTwemproxy {
+            return;
         }
         // It can be ended all the same.
         let reply = app.get("/logout", Some(&cookie)).await;
@@ -111,19 +118,9 @@ fn f23_a_value_over_the_servers_limit() {
     let row = Row::of("F23");
     everywhere("F23", &Way::OF_A_SERVER, async |way, throw| {
         const LIMIT: usize = 1 << 20;
-        let scene = Scene::plain(way);
+        let scene = Scene::start(way, &Setup { max_value_bytes: Some(LIMIT), ..Setup::default() });
         scene.redis.cli(&["CONFIG", "SET", "proto-max-bulk-len", &LIMIT.to_string()]);
-        let provider: Arc<dyn SessionProvider> = match way {
-            Way::Direct => {
-                let config = RedisConfig::new().url(scene.redis.url()).max_value_bytes(LIMIT);
-                Arc::new(RedisProvider::new(&config).unwrap())
-            }
-            _ => {
-                let config = TwemproxyConfig::new().url(scene.url()).max_value_bytes(LIMIT);
-                Arc::new(TwemproxyProvider::new(&config).unwrap())
-            }
-        };
-        let app = App::with(provider, |builder| builder.throw_on_error(throw).max_session_bytes(20 << 20));
+        let app = App::with(scene.provider(), |builder| builder.throw_on_error(throw).max_session_bytes(20 << 20));
         let cookie = app.start().await;
         let before = scene.redis.cli(&["HGETALL", &key(&scene)]);
         let reply = app.get("/fill/5000000", Some(&cookie)).await;

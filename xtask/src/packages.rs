@@ -26,7 +26,7 @@ const PACKED: [&str; 3] = ["LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 /// what was packed.
 pub(crate) fn check() -> Result<()> {
     let packages = published()?;
-    let mut wrong: Vec<String> = packages.iter().flat_map(|package| missing(package)).collect();
+    let mut wrong: Vec<String> = packages.iter().flat_map(missing).collect();
     let names: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     for name in &names {
         let files = output(project::cargo().args(["package", "--list", "--allow-dirty", "--package", name]))?;

@@ -13,14 +13,16 @@ use crate::{programs, project, setup};
 
 /// The tests that do as much as the environment variable [`test_support::SOAK_FACTOR`] wants: the crate's folder, and the
 /// name of the test program.
-const LONG: [(&str, &str); 15] = [
+const LONG: [(&str, &str); 17] = [
     ("session-core", "model_memory"),
     ("session-core", "table_model"),
     ("session-core", "interleavings"),
+    ("session-core", "routing"),
     ("session-redis", "model_redis"),
     ("session-redis", "interleavings"),
     ("session-redis", "crowd"),
     ("session-redis", "kept_copies"),
+    ("session-redis", "routing"),
     ("session-twemproxy", "model_twemproxy"),
     ("session-twemproxy", "lost_replies"),
     ("fault-catalogue", "killed_redis"),
@@ -191,8 +193,9 @@ mod tests {
     #[test]
     fn every_long_test_exists() {
         for (folder, program) in LONG {
-            let source = project::root().join(folder).join("tests").join(format!("{program}.rs"));
-            assert!(source.is_file(), "{}", source.display());
+            let tests = project::root().join(folder).join("tests");
+            let sources = [tests.join(format!("{program}.rs")), tests.join(program).join("main.rs")];
+            assert!(sources.iter().any(|source| source.is_file()), "{}", sources[0].display());
         }
     }
 

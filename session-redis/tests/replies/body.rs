@@ -180,13 +180,12 @@ async fn step(step: u8, provider: &RedisProvider) -> Option<Error> {
     let key = SessionKey::new("session").expect("a short key");
     let commit = commit();
     let generation = commit.generation;
-    let error = match step {
+    match step {
         0 => provider.load(&key, writer()).await.err(),
         1 => provider.check(&key).await.err(),
         2 => provider.commit(&key, &commit).await.err(),
         3 => provider.renew(&key, &Renewal { generation, time_to_live: Duration::from_secs(1) }).await.err(),
         4 => provider.destroy(&key, &Destruction { generation, leave_tombstone: true }).await.err(),
         _ => provider.retire(&key, &Retirement { generation, version: 1, successor: generation }).await.err(),
-    };
-    error
+    }
 }

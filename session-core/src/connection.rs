@@ -115,7 +115,7 @@ impl From<Arc<str>> for Connection {
 /// Everything that is needed to open a connection, apart from its name. `Debug` must show no secrets.
 pub trait ConnectionOptions: Any + fmt::Debug + Send + Sync {
     /// Makes a provider for this database, or for the one that the options name (else 0) if none is given. Checks the
-    /// settings, does not connect, and does not block.
+    /// settings and does not connect. Called on the task of the request that is the first to ask for the connection.
     ///
     /// # Errors
     ///

@@ -57,6 +57,10 @@
 //! `HGETALL`, `HMGET`, `PTTL`, `EVALSHA` and `EVAL` with one key, and on a new connection `AUTH password` and `PING`. The
 //! proxy closes the connection on any command that it does not forward, so this set is closed: a connection takes nothing
 //! else, and answers [`Unsupported`](session_core::ErrorKind::Unsupported) to it without sending anything.
+//!
+//! What is not possible through a proxy at all, such as being told of changes by the server, is said beforehand by the
+//! provider's [`Capabilities`](session_core::Capabilities), for which an application asks
+//! [`SessionManager::capabilities`](session_core::SessionManager::capabilities).
 
 #[cfg(test)]
 use secret_watch as _;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use common::*;
 use session_core::{
-    Checked, ClientId, Committed, Destroyed, Destruction, ErrorKind, KeyDerivation, Loaded, Renewal, Renewed,
-    RequestContext, Retirement, SessionKey, SessionManager, SessionProvider, Traffic,
+    Checked, ClientId, Committed, Connection, Destroyed, Destruction, ErrorKind, KeyDerivation, Loaded, Renewal,
+    Renewed, RequestContext, Retirement, SessionKey, SessionManager, SessionProvider, Traffic,
 };
 use session_serde::Codec;
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
@@ -189,20 +189,25 @@ async fn scripts_are_made_known_by_their_text() {
 
 #[tokio::test]
 async fn several_proxies() {
-    let (north, south) = (Proxied::start(), Proxied::start());
+    let (north, south, east) = (Proxied::start(), Proxied::start(), Proxied::start());
     struct Region(&'static str);
+    let opened = Connection::named("east").with_options(TwemproxyConfig::new().url(east.recorder.url()));
     let manager = SessionManager::builder(north.provider(), Codec::default())
         .connection("south", south.provider())
-        .connection_callback(|context, _| Ok(context.get::<Region>().map_or("default", |region| region.0).into()))
+        .connection_callback(move |context, _| {
+            let region = context.get::<Region>().map_or("default", |region| region.0);
+            Ok(if region == "east" { opened.clone() } else { region.into() })
+        })
         .build()
         .unwrap();
-    for region in ["default", "south", "south"] {
+    for region in ["default", "south", "east", "east", "south", "east"] {
         let session = manager.open(&RequestContext::new(Region(region)), None).await.unwrap();
         session.insert("region", region).unwrap();
         assert!(session.close().await.result.is_ok());
     }
     let count = |proxied: &Proxied| proxied.nutcracker.keys(PATTERN).concat().len();
-    assert_eq!((count(&north), count(&south)), (1, 2));
+    assert_eq!((count(&north), count(&south), count(&east)), (1, 2, 3));
+    assert!(!manager.capabilities(&RequestContext::new(Region("east")), None).unwrap().server_push);
 }
 
 #[tokio::test]

@@ -61,20 +61,14 @@ fn outgrown(name: &str, grow: &'static str) {
         let key = key(&scene);
         scene.redis.cli(&["EVAL", grow, "1", &key]);
         let app = App::new(scene.provider(), throw, Duration::ZERO);
-        for path in ["/read", "/count", "/write"] {
-            let reply = app.get(path, Some(&cookie)).await;
-            reply.assert_no_cookie();
-            if way == Way::BehindTwemproxy && reply.status != row.statuses[0] {
-                // So much takes the proxy longer than its pool's `timeout`.
-                row.assert_kind(way, app.last_error().kind());
-                continue;
-            }
-            assert_eq!((vec![reply.status], reply.body.as_str()), (row.statuses.clone(), ""), "{path}");
-            assert_eq!(app.last_session().unwrap().contains("theme").unwrap_err().kind(), row.outcome.kinds[0]);
+        let reply = app.get("/count", Some(&cookie)).await;
+        reply.assert_no_cookie();
+        if way == Way::BehindTwemproxy && row.outcome(way) != &row.outcome {
+            // So much may take the proxy longer than its pool's `timeout`.
+            return assert!(row.outcome(way).statuses().contains(&reply.status) || !throw, "{reply:?}");
         }
-        if way == Way::BehindTwemproxy {
-            return;
-        }
+        assert_eq!((vec![reply.status], reply.body.as_str()), (row.statuses.clone(), ""));
+        assert_eq!(app.last_session().unwrap().contains("theme").unwrap_err().kind(), row.outcome.kinds[0]);
         // It can be ended all the same.
         let reply = app.get("/logout", Some(&cookie)).await;
         reply.assert(200, "bye");

@@ -117,7 +117,11 @@ impl Endpoint {
             }
         };
         let (mut stream, sent) = Meter::new(stream, self.counters.clone());
-        shake_hands(&mut stream, self.credentials.as_ref(), self.database, &self.counters).await?;
+        #[cfg(feature = "tls")]
+        let is_encrypted = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let is_encrypted = false;
+        shake_hands(&mut stream, self.credentials.as_ref(), self.database, is_encrypted, &self.counters).await?;
         RedisConnection::over(stream, sent, self.counters.clone()).await
     }
 

@@ -1,5 +1,7 @@
 //! The first words on a new connection.
 
+use std::io;
+
 use session_core::{Error, ErrorKind, Operation, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -19,6 +21,7 @@ pub(super) async fn shake_hands(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: Option<&Credentials>,
     database: u32,
+    is_encrypted: bool,
     counters: &Counters,
 ) -> Result<()> {
     let mut steps = Vec::with_capacity(3);
@@ -42,8 +45,12 @@ pub(super) async fn shake_hands(
     counters.commands_sent(steps.len());
     stream.write_all(&request).await.map_err(|error| stream_error(&error))?;
     stream.flush().await.map_err(|error| stream_error(&error))?;
-    for (_, step) in steps {
-        let line = read_line(stream).await?;
+    for (index, (_, step)) in steps.into_iter().enumerate() {
+        let line = match read_line(stream).await {
+            Ok(line) => line.ok_or_else(not_redis)?,
+            Err(error) if index == 0 && !is_encrypted => return Err(lost_without_a_word(&error)),
+            Err(error) => return Err(stream_error(&error)),
+        };
         counters.replies_received(1);
         step.judge(&line)?;
     }
@@ -81,23 +88,30 @@ impl Step {
     }
 }
 
-/// Reads up to the end of a line. Byte by byte, so that nothing is read that belongs to the client library.
-async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
+/// Reads up to the end of a line; `None` if what comes is none. Byte by byte, so that nothing is read that belongs to
+/// the client library.
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<String>> {
     let mut line = Vec::with_capacity(64);
     loop {
-        match stream.read_u8().await.map_err(|error| stream_error(&error))? {
+        match stream.read_u8().await? {
             b'\n' if line.last() == Some(&b'\r') => {
                 line.pop();
-                return String::from_utf8(line).map_err(|_| not_redis());
+                return Ok(String::from_utf8(line).ok());
             }
             byte if line.len() < LONGEST_LINE => line.push(byte),
-            _ => return Err(not_redis()),
+            _ => return Ok(None),
         }
         // The first byte of a plain-text refusal of TLS, or of another protocol.
         if !matches!(line[0], b'+' | b'-') {
-            return Err(not_redis());
+            return Ok(None);
         }
     }
+}
+
+/// Some servers that expect TLS close a connection without a word on which somebody speaks plain text.
+fn lost_without_a_word(error: &io::Error) -> Error {
+    let why = "the connection ended before the server answered; if it expects TLS, set `ssl`";
+    Error::new(ErrorKind::Unavailable, Operation::Connect, why).with_source(stream_error(error))
 }
 
 fn not_redis() -> Error {

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use common::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use session_core::{ErrorKind, Loaded, Result, SessionProvider};
-use session_redis::{RedisConfig, RedisProvider};
+use session_redis::{RedisConfig, RedisProvider, Topology};
 use tempfile::TempDir;
-use test_support::RedisServer;
+use test_support::{Cluster, RedisServer, Sentinels, TlsFiles};
 
 struct Authority {
     folder: TempDir,
@@ -135,12 +135,11 @@ async fn never_plain() {
     // TLS to a server that has none.
     let plain = RedisServer::spawn().unwrap();
     plain.cli(&["CONFIG", "RESETSTAT"]);
-    assert_eq!(load(&config(&plain, &ca)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    fails_naming(&config(&plain, &ca), "").await;
     assert!(!plain.command_counts().contains_key("ping"));
     // Plain text to a server that wants TLS.
     let encrypted = authority.server("server", "no");
-    let error = load(&RedisConfig::new().port(encrypted.port())).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    fails_naming(&RedisConfig::new().port(encrypted.port()), "if it expects TLS, set `ssl`").await;
 }
 
 #[tokio::test]
@@ -157,6 +156,39 @@ async fn client_certificates() {
     assert!(load(&with(&authority)).await.is_ok());
     fails_naming(&config, "`client_certificate`").await;
     fails_naming(&with(&stranger), "`client_certificate`").await;
+}
+
+/// What tells of other servers is encrypted like the rest, and those are trusted like the first.
+#[tokio::test]
+async fn several_servers() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    authority.issue("server", &["127.0.0.1"], |_| {});
+    authority.issue("client", &["client"], |_| {});
+    let file = |name| authority.file(name);
+    let files = || TlsFiles { certificate: file("server.crt"), key: file("server.key"), authority: file("ca.crt") };
+    let cluster = Cluster::builder().tls(files()).start().unwrap();
+    let sentinels = Sentinels::builder().tls(files()).start().unwrap();
+    for (topology, what) in [
+        (Topology::cluster(cluster.addresses()), "no node of the cluster"),
+        (Topology::sentinel(Sentinels::MASTER_NAME, sentinels.addresses()), "no sentinel"),
+    ] {
+        let config = RedisConfig::new().topology(topology).ssl(true);
+        let known = config.clone().ca_file(file("ca.crt"));
+        let shown = known.clone().client_certificate(file("client.crt"), file("client.key"));
+        let provider = RedisProvider::new(&shown).unwrap();
+        for _ in 0..10 {
+            let mut life = Life::new();
+            life.create(&provider, [set("a", "1")]).await;
+            assert_eq!(life.attribute(&provider, "a").await.unwrap(), "1");
+        }
+        fails_naming(&config.clone().ca_file(stranger.file("ca.crt")), "not of a known authority").await;
+        fails_naming(&config.ca_file(stranger.file("ca.crt")), what).await;
+        fails_naming(&known, "`client_certificate`").await;
+        fails_naming(&shown.server_name("elsewhere.example"), "for another name").await;
+    }
+    // Plain text is refused as by a single server.
+    let plain = RedisConfig::new().topology(Topology::cluster(cluster.addresses()));
+    fails_naming(&plain, "if it expects TLS, set `ssl`").await;
 }
 
 #[test]

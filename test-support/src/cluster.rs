@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Result;
 
 use crate::redis_server::{RedisServer, free_port};
+use crate::tls_files::TlsFiles;
 use crate::wait::until;
 
 const SLOTS: usize = 16_384;
@@ -13,6 +14,7 @@ const SLOTS: usize = 16_384;
 pub struct ClusterBuilder {
     masters: usize,
     with_replicas: bool,
+    tls: Option<TlsFiles>,
     arguments: Vec<OsString>,
 }
 
@@ -20,6 +22,12 @@ impl ClusterBuilder {
     /// Gives each master a replica, which takes its place when it is lost.
     pub fn with_replicas(mut self) -> Self {
         self.with_replicas = true;
+        self
+    }
+
+    /// The nodes listen with TLS, too: that is where [`Cluster::addresses`] are.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 
@@ -41,7 +49,12 @@ impl ClusterBuilder {
     pub fn start(self) -> Result<Cluster> {
         let count = if self.with_replicas { 2 * self.masters } else { self.masters };
         let bus_ports = (0..count).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
-        let node = |bus_port: &u16| {
+        let tls_ports = self.tls.iter().flat_map(|_| 0..count).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let tls = |index: usize| match &self.tls {
+            Some(files) => files.arguments("--tls-cluster", tls_ports[index]),
+            None => Vec::new(),
+        };
+        let node = |(index, bus_port): (usize, &u16)| {
             let settings = [
                 ["--cluster-enabled", "yes"],
                 ["--cluster-config-file", "nodes.conf"],
@@ -52,10 +65,11 @@ impl ClusterBuilder {
                 ["--cluster-port", &bus_port.to_string()],
             ]
             .map(|pair| pair.map(OsString::from));
-            RedisServer::builder().arguments(settings.concat()).arguments(self.arguments.clone()).start()
+            let arguments = self.arguments.clone();
+            RedisServer::builder().arguments(settings.concat()).arguments(tls(index)).arguments(arguments).start()
         };
-        let nodes = bus_ports.iter().map(node).collect::<Result<Vec<_>>>()?;
-        let mut cluster = Cluster { ids: Vec::new(), nodes, masters: self.masters };
+        let nodes = bus_ports.iter().enumerate().map(node).collect::<Result<Vec<_>>>()?;
+        let mut cluster = Cluster { ids: Vec::new(), nodes, tls_ports, masters: self.masters };
         cluster.ids = cluster.nodes.iter().map(|node| node.cli(&["CLUSTER", "MYID"])).collect();
         cluster.join(&bus_ports)?;
         Ok(cluster)
@@ -70,13 +84,15 @@ impl ClusterBuilder {
 pub struct Cluster {
     nodes: Vec<RedisServer>,
     ids: Vec<String>,
+    /// Empty without TLS.
+    tls_ports: Vec<u16>,
     masters: usize,
 }
 
 impl Cluster {
     /// Settings to change before the start.
     pub fn builder() -> ClusterBuilder {
-        ClusterBuilder { masters: 3, with_replicas: false, arguments: Vec::new() }
+        ClusterBuilder { masters: 3, with_replicas: false, tls: None, arguments: Vec::new() }
     }
 
     /// Starts a cluster without replicas.
@@ -100,7 +116,12 @@ impl Cluster {
 
     /// Where the nodes listen, as `host:port`.
     pub fn addresses(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| node.address().to_string()).collect()
+        (0..self.nodes.len()).map(|node| format!("127.0.0.1:{}", self.port(node))).collect()
+    }
+
+    /// That with TLS, if there is one.
+    fn port(&self, node: usize) -> u16 {
+        self.tls_ports.get(node).copied().unwrap_or_else(|| self.nodes[node].port())
     }
 
     /// The slot of a key.
@@ -238,8 +259,8 @@ impl Cluster {
                 let last = (index + 1) * SLOTS / self.masters - 1;
                 node.cli(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
             }
-            for (other, bus_port) in self.nodes.iter().zip(bus_ports).take(index) {
-                let (port, bus_port) = (other.port().to_string(), bus_port.to_string());
+            for (other, bus_port) in bus_ports.iter().enumerate().take(index) {
+                let (port, bus_port) = (self.port(other).to_string(), bus_port.to_string());
                 node.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus_port]);
             }
         }

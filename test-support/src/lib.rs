@@ -12,6 +12,7 @@ mod process;
 mod recorder;
 mod redis_server;
 mod sentinels;
+mod tls_files;
 mod wait;
 
 pub use cluster::{Cluster, ClusterBuilder};
@@ -22,3 +23,4 @@ pub use recorder::{Recorded, Recorder};
 pub use redis_server::{RedisServer, RedisServerBuilder};
 pub use sentinels::{Sentinels, SentinelsBuilder};
 pub use session_core::conformance::Random;
+pub use tls_files::TlsFiles;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{Read as _, Result, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::redis_server::{RedisServer, cli, free_port};
+use crate::tls_files::TlsFiles;
 use crate::wait::until;
 
 const SENTINELS: usize = 3;
@@ -20,6 +21,7 @@ const SENTINELS: usize = 3;
 pub struct SentinelsBuilder {
     password: Option<String>,
     sentinel_password: Option<String>,
+    tls: Option<TlsFiles>,
     arguments: Vec<OsString>,
 }
 
@@ -33,6 +35,13 @@ impl SentinelsBuilder {
     /// The sentinels ask for this password.
     pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
         self.sentinel_password = Some(password.into());
+        self
+    }
+
+    /// Servers and sentinels listen with TLS, too, and speak with each other by it: that is where
+    /// [`Sentinels::addresses`] are, and those that they name.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 
@@ -57,21 +66,26 @@ impl SentinelsBuilder {
         let mut arguments: Vec<OsString> = password_arguments.map(OsString::from).collect();
         arguments.extend(["--repl-diskless-sync-delay", "0"].map(OsString::from));
         arguments.extend(self.arguments);
-        let master = RedisServer::builder().arguments(arguments.clone()).start()?;
-        let port = master.port().to_string();
-        let replica =
-            RedisServer::builder().arguments(arguments).arguments(["--replicaof", "127.0.0.1", &port]).start()?;
+        let tls_ports = self.tls.iter().flat_map(|_| 0..2).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let server = |index: usize| {
+            let tls = self.tls.iter().flat_map(|files| files.arguments("--tls-replication", tls_ports[index]));
+            RedisServer::builder().arguments(arguments.clone()).arguments(tls)
+        };
+        let master = server(0).start()?;
+        let port = tls_ports.first().copied().unwrap_or_else(|| master.port());
+        let replica = server(1).arguments(["--replicaof", "127.0.0.1", &port.to_string()]).start()?;
         let servers = vec![master, replica];
         let with_password: Vec<&str> = password.iter().flat_map(|it| ["--no-auth-warning", "-a", it]).collect();
         until("the replica has the master's data", || {
             let replication = servers[1].cli(&[&with_password[..], &["INFO", "replication"]].concat());
             replication.contains("master_link_status:up")
         })?;
-        let sentinel = |_| Sentinel::start(servers[0].port(), password, self.sentinel_password.as_deref());
+        let sentinel = |_| Sentinel::start(port, password, self.sentinel_password.as_deref(), self.tls.as_ref());
         let sentinels = Sentinels {
             sentinels: (0..SENTINELS).map(sentinel).collect::<Result<_>>()?,
             sentinel_password: self.sentinel_password,
             password: self.password,
+            tls_ports,
             servers,
         };
         until("the sentinels know each other and the replica", || {
@@ -93,6 +107,8 @@ impl SentinelsBuilder {
 #[derive(Debug)]
 pub struct Sentinels {
     servers: Vec<RedisServer>,
+    /// Of the servers; empty without TLS.
+    tls_ports: Vec<u16>,
     sentinels: Vec<Sentinel>,
     password: Option<String>,
     sentinel_password: Option<String>,
@@ -118,7 +134,8 @@ impl Sentinels {
 
     /// Where the sentinels listen, as `host:port`.
     pub fn addresses(&self) -> Vec<String> {
-        self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect()
+        let port = |sentinel: &Sentinel| sentinel.tls_port.unwrap_or(sentinel.port);
+        self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", port(sentinel))).collect()
     }
 
     /// The servers that are watched.
@@ -169,7 +186,8 @@ impl Sentinels {
     pub fn master_as_known_by(&self, sentinel: usize) -> usize {
         let named = self.sentinel_cli(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER_NAME]);
         let port = named.lines().nth(1).and_then(|port| port.parse().ok());
-        self.servers.iter().position(|server| Some(server.port()) == port).expect("one of the servers")
+        let port_of = |index: usize| self.tls_ports.get(index).copied().unwrap_or_else(|| self.servers[index].port());
+        (0..self.servers.len()).find(|index| Some(port_of(*index)) == port).expect("one of the servers")
     }
 
     /// Asks the sentinels to make the replica the master, and waits until all of them name it, and it is. The old
@@ -209,12 +227,18 @@ impl Sentinels {
 struct Sentinel {
     folder: TempDir,
     port: u16,
+    tls_port: Option<u16>,
     process: Option<Process>,
 }
 
 impl Sentinel {
-    fn start(master: u16, password: Option<&str>, own_password: Option<&str>) -> Result<Self> {
-        let mut sentinel = Self { folder: TempDir::with_prefix("sentinel-")?, port: free_port()?, process: None };
+    fn start(master: u16, password: Option<&str>, own_password: Option<&str>, tls: Option<&TlsFiles>) -> Result<Self> {
+        let mut sentinel = Self {
+            folder: TempDir::with_prefix("sentinel-")?,
+            port: free_port()?,
+            tls_port: tls.map(|_| free_port()).transpose()?,
+            process: None,
+        };
         let folder = sentinel.folder.path();
         let (settings, log) = (folder.join("sentinel.conf"), folder.join("sentinel.log"));
         let name = Sentinels::MASTER_NAME;
@@ -236,16 +260,15 @@ impl Sentinel {
         std::fs::write(&settings, text)?;
         let mut command = Command::new("redis-server");
         command.arg(settings).arg("--sentinel");
+        if let (Some(files), Some(port)) = (tls, sentinel.tls_port) {
+            command.args(files.arguments("--tls-replication", port));
+        }
         sentinel.process = Some(Process::start(command, &log, || sentinel.is_up())?);
         Ok(sentinel)
     }
 
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
     fn is_up(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let mut first = [0];
         stream.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
             && stream.write_all(b"PING\r\n").is_ok()

@@ -77,7 +77,9 @@ async fn a_master_that_was_killed_is_replaced() {
     assert!(is_done(&commit_at_last(&provider, &life, &commit).await));
     println!("healed after {:?}", start.elapsed());
     assert_eq!(life.attribute(&provider, "n").await.unwrap(), "2");
-    // The old one comes back, without its data, and still thinks it is the master: nobody asks it.
+    // The old one comes back, without its data, and still thinks it is the master: nobody asks it, as soon as all
+    // sentinels have heard of the new one.
+    sentinels.await_fail_over_from(0);
     sentinels.server_mut(0).restart().unwrap();
     life.done(&provider, [increment("n", 1)]).await;
     let fresh = self::provider(&sentinels);

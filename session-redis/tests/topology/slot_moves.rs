@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use session_core::{Checked, Destroyed, Destruction, Loaded, Renewal, Renewed, SessionKey, SessionProvider};
-use test_support::{Cluster, soak_factor};
+use session_core::{Checked, Committed, Destroyed, Destruction, Loaded, Renewal, Renewed, SessionKey, SessionProvider};
+use session_redis::{RedisConfig, RedisProvider, Topology};
+use test_support::{Cluster, Direction, FaultProxy, RedisServer, soak_factor};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::cluster::{inquiries, life_on, provider, redirections};
@@ -103,6 +104,41 @@ async fn a_move_that_is_called_off() {
     }
     life.done(&provider, [increment("n", 1)]).await;
     assert_eq!(life.attribute(&provider, "n").await.unwrap(), "2");
+}
+
+/// The first copy was executed and its answer lost; the second one, at another node, is known for what it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_whose_answer_was_lost_before_its_slot_moved() {
+    let cluster = Cluster::spawn().unwrap();
+    let proxy = FaultProxy::start(cluster.nodes()[0].address()).unwrap();
+    let port = proxy.address().port().to_string();
+    cluster.nodes()[0].cli(&["CONFIG", "SET", "cluster-announce-port", &port]);
+    let is_announced = |node: &RedisServer| node.cli(&["CLUSTER", "SLOTS"]).lines().any(|line| line == port);
+    eventually("the proxy is known as the node", async || cluster.nodes().iter().all(is_announced)).await;
+
+    let config = RedisConfig::new().topology(Topology::cluster(cluster.addresses()));
+    let provider = Arc::new(RedisProvider::new(&config.operation_timeout(Duration::from_secs(10))).unwrap());
+    // The node knows the script.
+    life_on(&cluster, 0).create(&*provider, []).await;
+    assert_eq!(proxy.accepted(), 1);
+    let mut life = life_on(&cluster, 0);
+    proxy.hold_after(Direction::ToClient, 0);
+    let creation = life.creation([increment("n", 1)]);
+    let committing = {
+        let (provider, key) = (provider.clone(), life.key.clone());
+        tokio::spawn(async move { provider.commit(&key, &creation).await })
+    };
+    let at = |node: usize, arguments: &[&str]| cluster.nodes()[node].cli(arguments);
+    eventually("it is executed", async || at(0, &["EXISTS", life.key_text()]) == "1").await;
+    cluster.move_slot(cluster.slot_of(life.key_text()), 1);
+    assert_eq!(at(1, &["HEXISTS", life.key_text(), "@m"]), "0");
+    proxy.cut_all();
+    proxy.release(Direction::ToClient);
+    let committed = committing.await.unwrap().unwrap();
+    assert!(matches!(committed, Committed::Already { .. }), "{committed:?}");
+    assert_eq!(at(1, &["HGET", life.key_text(), "n"]), "1");
+    assert_eq!(at(1, &["HEXISTS", life.key_text(), "@m"]), "1", "a creation that was sent twice is marked");
+    assert!(proxy.accepted() >= 2);
 }
 
 /// Slots go round the nodes while their sessions are written to: every increment is counted, once.

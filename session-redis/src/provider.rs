@@ -14,9 +14,10 @@ use crate::reach::Reach;
 use crate::steps::Steps;
 use crate::transport::Endpoint;
 
-/// Keeps sessions in a Redis server: one hash per session, read in one round trip and written in one.
+/// Keeps sessions in Redis, a single server, a master behind sentinels or a cluster (see
+/// [`Topology`](crate::Topology)): one hash per session, read in one round trip and written in one.
 ///
-/// Needs a server of version 7.0 or later, and a tokio runtime with I/O and time for every call (not for
+/// Needs servers of version 7.0 or later, and a tokio runtime with I/O and time for every call (not for
 /// [`new`](Self::new)). It connects when it is first used, and again whenever the connection was lost. Every call answers
 /// within the operation timeout.
 ///
@@ -26,7 +27,8 @@ use crate::transport::Endpoint;
 /// its request was given up is counted by its bytes only.
 ///
 /// The server needs to permit `EVAL`, `EVALSHA`, `HGETALL`, `HMGET`, `PTTL`, `PING`, and inside scripts `HSET`, `HDEL`,
-/// `HEXISTS`, `EXISTS`, `PEXPIRE`, `UNLINK` and `TIME`; beyond database 0 also `SELECT`.
+/// `HEXISTS`, `EXISTS`, `PEXPIRE`, `UNLINK` and `TIME`; beyond database 0 also `SELECT`; behind sentinels also `ROLE`, and
+/// in a cluster `CLUSTER SLOTS` and `ASKING`.
 ///
 /// ```no_run
 /// use session_redis::{RedisConfig, RedisProvider};

@@ -56,6 +56,10 @@ impl Topology {
     /// made, so a fail-over is followed. Name all of them, or several: any one that answers will do. Their port is 26379
     /// unless given.
     ///
+    /// A connection whose server is no longer the master is dropped within a second or so, whether it was closed or not;
+    /// what the server had acknowledged meanwhile is lost, as in every asynchronous fail-over. A name that no sentinel
+    /// knows is [`ErrorKind::Unavailable`](session_core::ErrorKind::Unavailable), since sentinels can be told it later.
+    ///
     /// They are spoken to with TLS if the master is, and without credentials unless
     /// [`with_sentinel_credentials`](Self::with_sentinel_credentials) gives some.
     pub fn sentinel(master_name: impl Into<String>, nodes: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -72,7 +76,8 @@ impl Topology {
     }
 
     /// A Redis Cluster: each session lies on the node that has its key's slot. Name several nodes: any one that answers
-    /// tells of all the others, also of those that come later. Their port is 6379 unless given, 6380 with TLS. A cluster
+    /// tells of all the others, also of those that come later. Slots that move and replicas that take over are followed; a
+    /// slot that no node serves at present is [`ErrorKind::Rejected`](session_core::ErrorKind::Rejected). Their port is 6379 unless given, 6380 with TLS. A cluster
     /// has database 0 only.
     pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(Kind::Cluster { nodes: texts(nodes) })

@@ -138,6 +138,9 @@ impl Shared {
                 while let Ok(Ok(named)) = timeout(INTERVAL, self.named(&mut inquirer, &endpoint.address)).await {
                     // One that knows less than the others is not believed.
                     if named != *master && matches!(timeout(INTERVAL, self.connect_to(&named)).await, Ok(Ok(_))) {
+                        // Asked first, and then about its own word: else two that name one server in two ways would
+                        // be at odds for ever.
+                        self.first.store(sentinel, Ordering::Relaxed);
                         return;
                     }
                     sleep(INTERVAL).await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{MemoryProvider, Result, SessionProvider};
+use session_core::{MemoryProvider, Result, SessionManagerBuilder, SessionProvider, SessionSerializer};
 use session_redis::{RedisConfig, RedisProvider, Topology};
 
 use crate::choice::{Provider, TopologyKind};
@@ -315,25 +315,39 @@ impl ConnectionSettings {
         self.topology.unwrap_or_default()
     }
 
+    /// Gives it to the builder under this name, with all that it takes to open it in another database, too.
+    pub(crate) fn give<S: SessionSerializer>(
+        &self,
+        builder: SessionManagerBuilder<S>,
+        name: &str,
+        provider: Provider,
+    ) -> Result<SessionManagerBuilder<S>> {
+        match provider {
+            Provider::Memory => Ok(builder.connection(name, MemoryProvider::new())),
+            Provider::Redis => Ok(builder.connection_with_options(name, self.redis_config()?)),
+            #[cfg(feature = "twemproxy")]
+            Provider::Twemproxy => Ok(builder.connection_with_options(name, self.twemproxy_config()?)),
+            #[cfg(not(feature = "twemproxy"))]
+            Provider::Twemproxy => Err(without_twemproxy()),
+        }
+    }
+
     /// Makes the provider. Nothing is connected yet.
     pub(crate) fn build(&self, provider: Provider) -> Result<Arc<dyn SessionProvider>> {
         match provider {
             Provider::Memory => Ok(Arc::new(MemoryProvider::new())),
             Provider::Redis => Ok(Arc::new(RedisProvider::new(&self.redis_config()?)?)),
-            Provider::Twemproxy => self.build_twemproxy(),
+            #[cfg(feature = "twemproxy")]
+            Provider::Twemproxy => Ok(Arc::new(session_twemproxy::TwemproxyProvider::new(&self.twemproxy_config()?)?)),
+            #[cfg(not(feature = "twemproxy"))]
+            Provider::Twemproxy => Err(without_twemproxy()),
         }
     }
+}
 
-    #[cfg(feature = "twemproxy")]
-    fn build_twemproxy(&self) -> Result<Arc<dyn SessionProvider>> {
-        Ok(Arc::new(session_twemproxy::TwemproxyProvider::new(&self.twemproxy_config()?)?))
-    }
-
-    #[cfg(not(feature = "twemproxy"))]
-    #[allow(clippy::unused_self)]
-    fn build_twemproxy(&self) -> Result<Arc<dyn SessionProvider>> {
-        Err(wrong("provider", "this program was built without the feature `twemproxy` of session-settings"))
-    }
+#[cfg(not(feature = "twemproxy"))]
+fn without_twemproxy() -> session_core::Error {
+    wrong("provider", "this program was built without the feature `twemproxy` of session-settings")
 }
 
 impl fmt::Debug for ConnectionSettings {

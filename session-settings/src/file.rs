@@ -18,8 +18,9 @@ const CONNECTION: &str = "connection";
 ///
 /// A wrong value, an unknown name, the same setting under two names: the text names it, and repeats no value.
 ///
-/// Formats add something of their own. `toml` shows the line of an error if the settings are a part of a larger type, so
-/// begin that part with a line of its own, `[session]`, instead of writing it on one line.
+/// Formats add something of their own. `toml` shows the line of what is no TOML, and, where the settings are a part of a
+/// larger type, the line on which that part begins: so give it one of its own, `[session]`, instead of writing all of it
+/// on one line.
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Deliberately not while the format reads: where it knows the line of an error, it shows the line, password and

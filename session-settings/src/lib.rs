@@ -65,7 +65,7 @@
 
 mod choice;
 mod connection;
-#[cfg(test)]
+#[cfg(all(test, feature = "json"))]
 mod documents;
 mod environment;
 mod error;

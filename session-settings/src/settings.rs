@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use session_core::{KeyDerivation, Result, SessionManager, SessionManagerBuilder, SessionProvider, SessionSerializer};
+use session_core::{KeyDerivation, Result, SessionManager, SessionManagerBuilder, SessionSerializer};
 use session_serde::Codec;
 use session_tower::{SameSite, SessionCookie, SessionLayer};
 
@@ -168,8 +167,7 @@ impl Settings {
     /// Nothing is connected yet, and the builder checks what remains to be checked.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use session_core::Observer;
+    /// #     /// # use session_core::Observer;
     /// # use session_settings::Settings;
     /// # fn f(observer: Arc<dyn Observer>) -> session_core::Result<()> {
     /// let manager = Settings::from_env()?.manager_builder()?.observer(observer).build()?;
@@ -209,11 +207,13 @@ impl Settings {
             default_connection,
             connections,
         } = self;
-        let mut builder = SessionManager::builder(self.provider(default_connection)?, self.codec()?);
+        let first = default_connection.provider_kind().unwrap_or_default();
+        let mut builder = SessionManager::builder(default_connection.build(first)?, self.codec()?);
         for (name, connection) in connections {
             check_name(name)?;
-            let provider = self.provider(connection).map_err(|error| error.with_connection(name.as_str()))?;
-            builder = builder.connection(name.as_str(), provider);
+            let provider = connection.provider_kind().unwrap_or(first);
+            let given = connection.give(builder, name, provider);
+            builder = given.map_err(|error| error.with_connection(name.as_str()))?;
         }
         builder = builder.key_derivation(self.key_derivation());
         builder = given(builder, idle_timeout, SessionManagerBuilder::idle_timeout);
@@ -266,11 +266,6 @@ impl Settings {
     /// As [`manager_builder`](Self::manager_builder) and [`cookie`](Self::cookie).
     pub fn layer(&self) -> Result<SessionLayer<Codec>> {
         Ok(SessionLayer::new(self.manager()?).with_cookie(self.cookie()?))
-    }
-
-    fn provider(&self, connection: &ConnectionSettings) -> Result<Arc<dyn SessionProvider>> {
-        let kind = connection.provider_kind().or(self.default_connection.provider_kind()).unwrap_or_default();
-        connection.build(kind)
     }
 
     pub(crate) fn key_derivation(&self) -> KeyDerivation {

@@ -10,11 +10,11 @@ pub(crate) struct Setting<T: 'static> {
     /// Other names, and the unit that a value has under them.
     pub(crate) aliases: &'static [(&'static str, Unit)],
     /// The default, or an example where there is none; in TOML.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the documents, which tests write and compare"))]
+    #[allow(dead_code, reason = "for the documents, which tests write and compare")]
     pub(crate) value: &'static str,
-    #[cfg_attr(not(test), allow(dead_code, reason = "as above"))]
+    #[allow(dead_code, reason = "as above")]
     pub(crate) has_default: bool,
-    #[cfg_attr(not(test), allow(dead_code, reason = "as above"))]
+    #[allow(dead_code, reason = "as above")]
     pub(crate) text: &'static str,
     pub(crate) set: fn(&mut T, Raw, Unit) -> Result<(), Why>,
 }

@@ -1,6 +1,6 @@
 //! What settings lead to, seen in real servers.
 
-use session_core::{RequestContext, SessionManager};
+use session_core::{Connection, RequestContext, SessionManager};
 use session_serde::Codec;
 use session_settings::{ConnectionSettings, Settings};
 use test_support::{Nutcracker, RedisServer};
@@ -82,4 +82,22 @@ async fn a_twemproxy_is_a_provider() {
     use_session(&manager, &RequestContext::default()).await;
     manager.shutdown().await;
     assert_eq!(proxy.keys("shop:*").concat().len(), 1);
+}
+
+#[tokio::test]
+async fn a_callback_can_choose_the_database_of_a_further_connection() {
+    let server = RedisServer::spawn().unwrap();
+    let eu = ConnectionSettings::new().url(server.url());
+    let manager = Settings::new()
+        .with_connection("eu", eu)
+        .manager_builder()
+        .unwrap()
+        .connection_callback(|context, _| Ok(Connection::named("eu").with_database(*context.get().unwrap())))
+        .build()
+        .unwrap();
+    for database in [0_u32, 5] {
+        use_session(&manager, &RequestContext::new(database)).await;
+        assert_eq!(server.cli(&["-n", &database.to_string(), "DBSIZE"]).trim(), "1");
+    }
+    manager.shutdown().await;
 }

@@ -1,5 +1,8 @@
 //! The same bodies as in the fuzz targets, with random bytes and with damaged replies.
 
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use secret_watch::{assert_clean, watch};
@@ -117,12 +120,28 @@ fn damage(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     }
 }
 
+/// How many threads and tasks have panicked, whether anybody waits for them or not.
+fn panics() -> usize {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            tell(info);
+        }));
+    });
+    PANICS.load(Ordering::SeqCst)
+}
+
 /// Through the transport, at every step and with all manners.
 fn ask(bytes: &[u8], first: u8, folder: &TempDir, what: &str) -> Option<Error> {
+    assert_eq!(panics(), 0, "another test failed");
     let start = Instant::now();
     let input = [&[first], bytes].concat();
     let error = through_the_transport(&input, folder.path());
     assert!(start.elapsed() < LONGEST, "{what}: {}", input.escape_ascii());
+    assert_eq!(panics(), 0, "{what}: {}", input.escape_ascii());
     if let Some(error) = &error {
         assert_clean("an error", &format!("{error} {error:?} {error:#?}"));
     }

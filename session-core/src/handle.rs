@@ -9,7 +9,7 @@ use crate::attribute::Author;
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::{Fingerprint, SessionId};
 use crate::live::{Live, Phase};
-use crate::observer::ErrorSource;
+use crate::on_drop::OnDrop;
 use crate::provider::Destroyed;
 use crate::route::Route;
 use crate::session::{ClientId, Closed};
@@ -49,6 +49,8 @@ struct Part {
     let_go: bool,
     /// Why the session could not be read.
     degraded: Option<Error>,
+    /// How many of the changes made to it all the same were reported as lost.
+    lost: u64,
     last_error: Option<Error>,
 }
 
@@ -111,6 +113,7 @@ impl Handle {
             closed: false,
             given_up: false,
             let_go: false,
+            lost: 0,
             last_error: degraded.clone(),
             degraded,
         };
@@ -130,7 +133,8 @@ impl Handle {
     pub(crate) fn live_to_change(&self) -> Result<Arc<Live>> {
         let (live, closed) = {
             let part = self.part();
-            (Arc::clone(&part.held.live), part.closed)
+            // What nobody will ever see under any id may be written at any time.
+            (Arc::clone(&part.held.live), part.closed && part.degraded.is_none())
         };
         if closed && live.lock()?.phase == Phase::Fresh {
             return Err(too_late());
@@ -213,9 +217,12 @@ impl Handle {
     /// Writes what this request changed.
     pub(crate) async fn commit(&self) -> Result<()> {
         let result = self.commit_all().await.map_err(|error| {
-            // The session is still held, so what is pending will be sent again; unless it is never sent.
-            let pending = error.kind().is_retryable() && !self.is_degraded();
-            if pending { error.with_effect(Effect::PerhapsApplied) } else { error }
+            // The session is still held, so what is pending will be sent again; never what a degraded one was given.
+            if error.kind().is_retryable() && !self.is_degraded() {
+                error.with_effect(Effect::PerhapsApplied)
+            } else {
+                error
+            }
         });
         self.conclude(result)
     }
@@ -250,13 +257,7 @@ impl Handle {
             (part.degraded.clone(), doomed, (Arc::clone(&part.held.live), part.last_change))
         };
         if let Some(error) = degraded {
-            return if self.live().lock()?.changes == 0 {
-                Ok(())
-            } else {
-                let text = "the session could not be read, so what the request changed is lost";
-                let lost = Error::new(error.kind(), Operation::Commit, text).with_effect(Effect::NotApplied);
-                Err(lost.with_source(error))
-            };
+            return self.lost_while_degraded(error).map_or(Ok(()), Err);
         }
         if let Some((live, change)) = doomed {
             self.shared.save(&live, &self.route, change).await?;
@@ -290,7 +291,7 @@ impl Handle {
 
     /// A final commit failed: if nobody else holds the session, what is pending is dropped with it.
     fn give_up(&self, error: Error) -> Error {
-        if !error.kind().is_retryable() {
+        if !error.kind().is_retryable() || self.is_degraded() {
             return error;
         }
         let live = self.live();
@@ -304,7 +305,7 @@ impl Handle {
         self.part().let_go = true;
         match live.lock() {
             Ok(mut state) => {
-                let unanswered = state.batch.is_some() || state.has_copy();
+                let unanswered = state.is_unanswered();
                 state.end();
                 error.with_effect(if unanswered { Effect::PerhapsApplied } else { Effect::NotApplied })
             }
@@ -322,7 +323,7 @@ impl Handle {
             Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
             _ => None,
         };
-        let renewed = id.is_some() && !announce && !forget && self.shared.renew_if_due(&live);
+        let renewed = id.is_some() && !announce && !forget && self.shared.renew_if_due(&live, &self.route);
         match id {
             Some(id) if announce => {
                 self.part().own = Some(id);
@@ -362,7 +363,7 @@ impl Handle {
             // Some of what it concerns was written earlier.
             error = error.with_effect(Effect::PerhapsApplied);
         }
-        self.note(ErrorSource::Provider, &error);
+        self.note(&error);
         if self.shared.settings.throw_on_error {
             return Err(error);
         }
@@ -370,13 +371,20 @@ impl Handle {
         Ok(())
     }
 
-    pub(crate) fn note(&self, source: ErrorSource, error: &Error) {
-        self.shared.note(source, self.fingerprint(), error);
+    pub(crate) fn note(&self, error: &Error) {
+        self.shared.note(self.concerned().subject(&self.route), error);
         self.part().last_error = Some(error.clone());
     }
 
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.live().lock().ok()?.fingerprint()
+        self.concerned().lock().ok()?.fingerprint()
+    }
+
+    /// The session that an error concerns: the one being destroyed, if there is one.
+    fn concerned(&self) -> Arc<Live> {
+        let part = self.part();
+        let doomed = part.doomed.as_ref().map(|(held, _)| &held.live);
+        Arc::clone(doomed.unwrap_or(&part.held.live))
     }
 
     /// The id of the stored session.
@@ -412,6 +420,51 @@ impl Handle {
         last_change > 0 && live.lock().is_ok_and(|state| state.settled < last_change)
     }
 
+    /// Reports what this request changed and nobody commits any more.
+    fn report_lost(&self, why: &'static str) {
+        if !self.is_unsaved() {
+            return;
+        }
+        let destroying = self.part().doomed.is_some();
+        let live = self.concerned();
+        let (unsure, names) = match live.lock() {
+            // Others may still commit it.
+            Ok(state) => (state.is_unanswered() || self.shared.table.is_shared(&live), state.unsaved_names()),
+            Err(_) => (true, String::new()),
+        };
+        let (kind, effect) = match unsure {
+            true => (ErrorKind::OutcomeUnknown, Effect::PerhapsApplied),
+            false => (ErrorKind::Unavailable, Effect::NotApplied),
+        };
+        let (operation, what) = match destroying {
+            true => (Operation::Destroy, "it was not destroyed".to_owned()),
+            false => (Operation::Commit, format!("attributes: {names}")),
+        };
+        let error = Error::new(kind, operation, format!("{why}; {what}")).with_effect(effect);
+        let error = live.store.named(error);
+        self.note(&error);
+        Shared::unheard(live.subject(&self.route).session, &error);
+    }
+
+    /// What to report of changes to a session that could not be read for this reason, once.
+    fn lost_while_degraded(&self, error: Error) -> Option<Error> {
+        let changes = self.live().lock().ok()?.changes;
+        if std::mem::replace(&mut self.part().lost, changes) == changes {
+            return None;
+        }
+        let text = "the session could not be read, so what the request changed is lost";
+        let lost = Error::new(error.kind(), Operation::Commit, text).with_effect(Effect::NotApplied);
+        Some(lost.with_source(error))
+    }
+
+    fn report_what_degraded_lost(&self) {
+        let degraded = self.part().degraded.clone();
+        if let Some(error) = degraded.and_then(|error| self.lost_while_degraded(error)) {
+            self.note(&error);
+            Shared::unheard(None, &error);
+        }
+    }
+
     fn part(&self) -> MutexGuard<'_, Part> {
         self.part.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -437,6 +490,7 @@ impl Drop for Guard {
         // A closure that holds its own session may be dropped while this thread has the live session locked.
         let locked_here = self.handle.live().lock().is_err();
         if !locked_here && !self.handle.is_unsaved() {
+            self.handle.report_what_degraded_lost();
             return;
         }
         let handle = Arc::clone(&self.handle);
@@ -447,17 +501,20 @@ impl Drop for Guard {
                 // Releasing it would wait for the lock that this thread holds.
                 mem::forget(handle);
             } else {
-                let error = Error::new(ErrorKind::Unavailable, Operation::Commit, text);
-                handle.note(ErrorSource::Accessor, &error);
-                Shared::unheard(handle.fingerprint(), &error);
+                handle.report_lost(text);
             }
             return;
         };
         let tasks = handle.shared.tasks.clone();
+        let lost = OnDrop::new({
+            let handle = Arc::clone(&handle);
+            move || handle.report_lost("the runtime ended before the changes of a dropped session were committed")
+        });
         runtime.spawn(tasks.track_future(async move {
             if let Err(error) = handle.close().await.result {
                 Shared::unheard(handle.fingerprint(), &error);
             }
+            lost.disarm();
         }));
     }
 }

@@ -8,6 +8,7 @@ mod attribute;
 mod callback;
 mod connection;
 mod context;
+mod ending;
 mod error;
 mod handle;
 mod id;
@@ -19,6 +20,8 @@ mod manager;
 mod memory;
 mod name;
 mod observer;
+mod on_drop;
+mod periodic;
 mod provider;
 mod retry;
 mod room;
@@ -42,7 +45,9 @@ pub use limits::{Oversize, OversizeAt, SizeAction, SizeHandler};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use memory::MemoryProvider;
 pub use name::AttributeName;
-pub use observer::{ErrorSource, Observer, SizeAt};
+#[cfg(feature = "metrics")]
+pub use observer::MetricsObserver;
+pub use observer::{EVENTS_TOLD_WITHIN, EVENTS_WAITING_AT_MOST, ErrorSource, Observer, SizeAt, Subject};
 pub use provider::{
     Action, COUNTER_LIMIT, Capabilities, Change, Checked, Commit, Committed, Creation, Deadline, Destroyed,
     Destruction, Header, Loaded, RESEND_AT_MOST, Renewal, Renewed, Retired, Retirement, SessionProvider, StoredSession,

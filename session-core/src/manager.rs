@@ -11,9 +11,9 @@ use crate::handle::Handle;
 use crate::id::SessionId;
 use crate::key::KeyDerivation;
 use crate::limits::SizeHandler;
-use crate::observer::{ErrorSource, Observer, Silent};
+use crate::observer::{Observer, Subject};
 use crate::provider::{Capabilities, SessionProvider};
-use crate::route::{ConnectionCallback, Route, Routing};
+use crate::route::{ConnectionCallback, Place, Route, Routing};
 use crate::serializer::SessionSerializer;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ impl<S: SessionSerializer> SessionManager<S> {
             max_connections: 100,
             keys: KeyDerivation::default(),
             settings: Settings::default(),
-            observer: Arc::new(Silent),
+            observers: Vec::new(),
         }
     }
 
@@ -57,34 +57,44 @@ impl<S: SessionSerializer> SessionManager<S> {
     /// fails, and [`Config`](crate::ErrorKind::Config) if the connection callback answers options that cannot be. With
     /// `throw_on_error(false)` the session is then degraded instead.
     pub async fn open(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Session<S>> {
+        self.shared.start_periodic_tasks();
+        let session = id.map(SessionId::fingerprint);
         let handle = match self.shared.route(context, id) {
-            Ok(route) => self.open_at(route, id).await,
-            Err(error) => Err((self.shared.routing.default_route(context), error)),
+            Ok(route) => match id.map(|id| route.place(*id)).transpose() {
+                Ok(place) => self
+                    .open_at(route.clone(), place.as_ref())
+                    .await
+                    .map_err(|error| (route.subject(place.as_ref()), route, error)),
+                Err(error) => Err((Subject { session, ..route.subject(None) }, route, error)),
+            },
+            Err(error) => {
+                let subject = Subject { session, key: None, connection: None, context: context.clone() };
+                Err((subject, self.shared.routing.default_route(context), error))
+            }
         };
-        let handle = handle.or_else(|(route, error)| {
-            self.shared.note(ErrorSource::Provider, id.map(SessionId::fingerprint), &error);
+        let handle = handle.or_else(|(subject, route, error)| {
+            self.shared.note(subject, &error);
             if self.shared.settings.throw_on_error {
                 Err(error)
             } else {
-                Shared::unheard(id.map(SessionId::fingerprint), &error);
+                Shared::unheard(session, &error);
                 Ok(Handle::degraded(&self.shared, route, error))
             }
         })?;
         Ok(Session::new(self.codec.clone(), handle))
     }
 
-    async fn open_at(&self, route: Route, id: Option<&SessionId>) -> Result<Handle, (Route, Error)> {
-        let Some(id) = id else { return Ok(Handle::fresh(&self.shared, route)) };
-        match self.shared.open(&route, id).await {
-            Ok(Opened::Found(held)) => {
-                let handle = Handle::found(&self.shared, route, held, *id);
+    async fn open_at(&self, route: Route, place: Option<&Place>) -> Result<Handle> {
+        let Some(place) = place else { return Ok(Handle::fresh(&self.shared, route)) };
+        Ok(match self.shared.open(&route, place).await? {
+            Opened::Found(held) => {
+                let handle = Handle::found(&self.shared, route, held, place.id);
                 handle.meet_oversize();
-                Ok(handle)
+                handle
             }
-            Ok(Opened::Unknown) => Ok(Handle::fresh(&self.shared, route)),
-            Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
-            Err(error) => Err((route, error)),
-        }
+            Opened::Unknown => Handle::fresh(&self.shared, route),
+            Opened::Ended => Handle::ended(&self.shared, route),
+        })
     }
 
     /// What the provider can do that keeps the sessions of such requests. Asks the connection callback and no server.
@@ -120,10 +130,16 @@ impl<S: SessionSerializer> SessionManager<S> {
     }
 
     /// Waits until everything that runs in the background is done: commits of requests that were dropped, renewals of
-    /// expiries. To be called at the end, when no more requests come.
+    /// expiries. Then repeats the destructions that had failed, and waits until observers were told what happened, the
+    /// latest figures included, for [`EVENTS_TOLD_WITHIN`](crate::EVENTS_TOLD_WITHIN) at most. What fails is logged and is
+    /// the [`last_error`](Self::last_error).
+    ///
+    /// It takes no longer than the retry timeout and a few operations of the store, and then those seconds. To be called
+    /// at the end, on the runtime that served the requests, when no more of them come: what a running request has not
+    /// committed is not waited for. Requests that come all the same work as ever, and what they leave in the background
+    /// can be waited for by another call.
     pub async fn shutdown(&self) {
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.shared.shut_down().await;
     }
 }
 
@@ -142,7 +158,7 @@ pub struct SessionManagerBuilder<S> {
     max_connections: usize,
     keys: KeyDerivation,
     settings: Settings,
-    observer: Arc<dyn Observer>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl<S: SessionSerializer> SessionManagerBuilder<S> {
@@ -268,10 +284,10 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self
     }
 
-    /// Who is told what happens. Default: nobody.
+    /// Somebody who is told what happens, beside those given before. Default: nobody.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = observer;
+        self.observers.push(observer);
         self
     }
 
@@ -323,7 +339,7 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self.keys.check()?;
         let stores = Stores::new(self.default, self.others, self.max_connections)?;
         let routing = Routing { stores, connection: self.connection, keys: self.keys };
-        let shared = Shared::new(self.settings, routing, self.observer);
+        let shared = Shared::new(self.settings, routing, self.observers);
         Ok(SessionManager { codec: self.codec, shared: Arc::new(shared) })
     }
 }

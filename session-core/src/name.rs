@@ -48,6 +48,11 @@ impl AttributeName {
         Some(Self(field))
     }
 
+    /// The same in a buffer of its own, so that it does not keep the one that it arrived in.
+    pub(crate) fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         // Checked to be UTF-8 when it was made.

@@ -251,6 +251,13 @@ pub struct StoredSession {
     pub written: Option<u64>,
 }
 
+impl StoredSession {
+    /// The bytes of its attributes, names and values.
+    pub(crate) fn size(&self) -> usize {
+        self.attributes.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum()
+    }
+}
+
 impl fmt::Debug for StoredSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { header, attributes, remaining, written } = self;
@@ -313,6 +320,20 @@ pub struct Commit {
     pub idle_timeout: Option<Option<Duration>>,
     /// How long the session shall live from now; the store shortens it to the deadline.
     pub time_to_live: Duration,
+}
+
+impl Commit {
+    /// The bytes of the changed attributes, names and new values.
+    pub(crate) fn size(&self) -> usize {
+        let size = |change: &Change| {
+            let value = match &change.action {
+                Action::Set(value) | Action::Replace { value: Some(value), .. } => value.len(),
+                Action::Replace { value: None, .. } | Action::Remove | Action::Increment(_) => 0,
+            };
+            change.name.as_bytes().len() + value
+        };
+        self.changes.iter().map(size).sum()
+    }
 }
 
 /// What is written when a session is created.

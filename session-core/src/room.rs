@@ -4,7 +4,6 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::handle::Handle;
 use crate::limits::{Oversize, OversizeAt, SizeAction};
 use crate::live::{Live, Phase, State};
-use crate::observer::ErrorSource;
 
 impl Handle {
     /// Sees to it that an attribute may hold so many bytes. What makes the session no larger is always allowed.
@@ -68,7 +67,7 @@ impl Handle {
         } else {
             let text = format!("the stored session has {bytes} bytes, and max_session_bytes is {limit}; shrink it");
             let error = Error::new(ErrorKind::TooLarge, Operation::Load, text);
-            self.note(ErrorSource::Accessor, &live.store.named(error));
+            self.note(&live.store.named(error));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::SessionId;
 use crate::key::{KeyDerivation, SessionKey};
 use crate::live::LiveKey;
+use crate::observer::Subject;
 use crate::stores::{Store, Stores};
 
 pub(crate) type ConnectionCallback =
@@ -38,7 +39,7 @@ impl Routing {
         self.route_to(self.stores.default(), context)
     }
 
-    fn route_to(&self, store: &Arc<Store>, context: &RequestContext) -> Route {
+    pub(crate) fn route_to(&self, store: &Arc<Store>, context: &RequestContext) -> Route {
         Route { store: Arc::clone(store), keys: self.keys.clone(), context: context.clone() }
     }
 }
@@ -56,6 +57,16 @@ impl Route {
     /// What the request was described with.
     pub(crate) fn context(&self) -> &RequestContext {
         &self.context
+    }
+
+    /// How observers are told of this request and the session at this place.
+    pub(crate) fn subject(&self, place: Option<&Place>) -> Subject {
+        Subject {
+            session: place.map(|place| place.id.fingerprint()),
+            key: place.map(|place| place.key.clone()),
+            connection: Some(Arc::clone(&self.store.name)),
+            context: self.context.clone(),
+        }
     }
 
     /// Where the session of this id lives.

@@ -14,7 +14,6 @@ use crate::id::{Fingerprint, SessionId};
 use crate::inspect::{Inspected, inspect};
 use crate::live::{Phase, StateGuard};
 use crate::name::AttributeName;
-use crate::observer::ErrorSource;
 use crate::provider::Destroyed;
 use crate::serializer::SessionSerializer;
 use crate::settings::check_idle_timeout;
@@ -104,6 +103,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// As [`get`](Self::get).
     pub fn get_shared<T: DeserializeOwned + Send + Sync + 'static>(&self, name: &str) -> Result<Option<Arc<T>>> {
+        self.noted(self.read_shared(name))
+    }
+
+    fn read_shared<T: DeserializeOwned + Send + Sync + 'static>(&self, name: &str) -> Result<Option<Arc<T>>> {
         let live = self.handle().live();
         let mut state = live.lock()?;
         state.check_readable()?;
@@ -116,7 +119,7 @@ impl<S: SessionSerializer> Session<S> {
             Ok(value) => Arc::new(value),
             Err(error) => {
                 drop(state);
-                return self.serializer_failed(error.with_attribute(name));
+                return Err(error.with_attribute(name));
             }
         };
         memo.set(Arc::clone(&value));
@@ -132,6 +135,10 @@ impl<S: SessionSerializer> Session<S> {
     /// [`ErrorKind::InvalidName`], [`ErrorKind::Encode`], [`ErrorKind::TooLarge`], [`ErrorKind::Gone`],
     /// [`ErrorKind::TooLate`]: the attribute is left as it was.
     pub fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
+        self.noted(self.put(name, value))
+    }
+
+    fn put<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
         AttributeName::check(name)?;
         let live = self.handle().live_to_change()?;
         let encoded = coding::encode(&self.codec, value, |bytes| -> Result<Option<u64>> {
@@ -155,7 +162,7 @@ impl<S: SessionSerializer> Session<S> {
                 }
                 Ok(())
             }
-            Err(error) => self.serializer_failed(error.with_attribute(name)),
+            Err(error) => Err(error.with_attribute(name)),
         }
     }
 
@@ -184,7 +191,14 @@ impl<S: SessionSerializer> Session<S> {
     /// As [`insert`](Self::insert) and [`get`](Self::get); [`ErrorKind::Closure`] if the closure panics or uses the
     /// session. The attribute is left as it was. The commit answers [`ErrorKind::Conflict`] if other processes changed
     /// the attribute again and again for the operation timeout.
-    pub fn update<T, R>(&self, name: &str, mut change: impl FnMut(&mut T) -> R + Send + 'static) -> Result<R>
+    pub fn update<T, R>(&self, name: &str, change: impl FnMut(&mut T) -> R + Send + 'static) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Default + Send + Sync + 'static,
+    {
+        self.noted(self.modify(name, change))
+    }
+
+    fn modify<T, R>(&self, name: &str, mut change: impl FnMut(&mut T) -> R + Send + 'static) -> Result<R>
     where
         T: Serialize + DeserializeOwned + Default + Send + Sync + 'static,
     {
@@ -214,7 +228,7 @@ impl<S: SessionSerializer> Session<S> {
                     // What the closure did to the decoded value must not be read.
                     state.slots[index].view().1.clear();
                     drop(state);
-                    return self.serializer_failed(error.with_attribute(name));
+                    return Err(error.with_attribute(name));
                 }
                 // The closure runs whenever the value could be had.
                 (Ok(_), None) => return Err(Error::new(ErrorKind::Closure, Operation::Change, "it did not run")),
@@ -235,6 +249,10 @@ impl<S: SessionSerializer> Session<S> {
     /// [`ErrorKind::NotACounter`] if it holds something else, or would leave the range; [`ErrorKind::InvalidName`],
     /// [`ErrorKind::TooLarge`], [`ErrorKind::Gone`], [`ErrorKind::TooLate`]. The attribute is left as it was.
     pub fn increment(&self, name: &str, by: i64) -> Result<i64> {
+        self.noted(self.add(name, by))
+    }
+
+    fn add(&self, name: &str, by: i64) -> Result<i64> {
         AttributeName::check(name)?;
         let live = self.handle().live_to_change()?;
         let (change, value) = {
@@ -270,6 +288,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// [`ErrorKind::Gone`] if the session has ended.
     pub fn remove(&self, name: &str) -> Result<bool> {
+        self.noted(self.take_out(name))
+    }
+
+    fn take_out(&self, name: &str) -> Result<bool> {
         let live = self.handle().live();
         let (present, change) = {
             let mut state = live.lock()?;
@@ -289,6 +311,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// As [`get`](Self::get) and [`remove`](Self::remove); what cannot be decoded is not removed.
     pub fn take<T: DeserializeOwned + Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Option<T>> {
+        self.noted(self.take_value(name))
+    }
+
+    fn take_value<T: DeserializeOwned + Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Option<T>> {
         let live = self.handle().live();
         let (taken, change) = {
             let mut state = live.lock()?;
@@ -306,7 +332,7 @@ impl<S: SessionSerializer> Session<S> {
                 }
                 Err(error) => {
                     drop(state);
-                    return self.serializer_failed(error.with_attribute(name));
+                    return Err(error.with_attribute(name));
                 }
             }
         };
@@ -322,6 +348,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// [`ErrorKind::Gone`] if the session has ended.
     pub fn clear(&self) -> Result<()> {
+        self.noted(self.clear_all())
+    }
+
+    fn clear_all(&self) -> Result<()> {
         let live = self.handle().live();
         let change = {
             let mut state = live.lock()?;
@@ -423,7 +453,7 @@ impl<S: SessionSerializer> Session<S> {
     /// [`ErrorKind::Gone`] if the session has ended, [`ErrorKind::TooLate`] after the response head was sent,
     /// [`ErrorKind::KeyCallback`] if there is no key for the new id.
     pub fn rotate_id(&self) -> Result<()> {
-        self.handle().rotate()
+        self.noted(self.handle().rotate())
     }
 
     /// Ends the session: at logout. In this process everybody sees it at once; the commit ends it in the store, for
@@ -433,7 +463,7 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// Why the session could not be read, if it [`is_degraded`](Self::is_degraded): a logout must not seem done.
     pub fn destroy(&self) -> Result<()> {
-        self.handle().destroy()
+        self.noted(self.handle().destroy())
     }
 
     /// Has the commit renew the expiry even if that is not due. Keeps a session alive that is held for long (by a
@@ -443,6 +473,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// [`ErrorKind::Gone`] if the session has ended.
     pub fn touch(&self) -> Result<()> {
+        self.noted(self.want_renewal())
+    }
+
+    fn want_renewal(&self) -> Result<()> {
         let live = self.handle().live();
         let change = {
             let mut state = live.lock()?;
@@ -461,6 +495,10 @@ impl<S: SessionSerializer> Session<S> {
     ///
     /// [`ErrorKind::Config`] if the time is out of range, [`ErrorKind::Gone`] if the session has ended.
     pub fn set_idle_timeout(&self, timeout: Duration) -> Result<()> {
+        self.noted(self.keep_idle_timeout(timeout))
+    }
+
+    fn keep_idle_timeout(&self, timeout: Duration) -> Result<()> {
         check_idle_timeout(timeout)?;
         // Stored in milliseconds.
         let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
@@ -519,7 +557,8 @@ impl<S: SessionSerializer> Session<S> {
         self.handle().is_degraded()
     }
 
-    /// The last error of this request's commits, or why it is degraded.
+    /// The last error of anything that this request did with the session, or why it is degraded; what it changed in a
+    /// degraded session is reported here as lost.
     pub fn last_error(&self) -> Option<Error> {
         self.handle().last_error()
     }
@@ -530,8 +569,8 @@ impl<S: SessionSerializer> Session<S> {
 
     fn read<R>(&self, read: impl FnOnce(&mut StateGuard<'_>) -> R) -> Result<R> {
         let live = self.handle().live();
-        let mut state = live.lock()?;
-        state.check_readable()?;
+        let mut state = self.noted(live.lock())?;
+        self.noted(state.check_readable())?;
         Ok(read(&mut state))
     }
 
@@ -546,11 +585,9 @@ impl<S: SessionSerializer> Session<S> {
         Some(state.record(index, Op::Set, None, self.handle().author))
     }
 
-    fn serializer_failed<R>(&self, error: Error) -> Result<R> {
-        if matches!(error.kind(), ErrorKind::Encode | ErrorKind::Corrupt) {
-            self.handle().note(ErrorSource::Serializer, &error);
-        }
-        Err(error)
+    /// Notes why an operation failed, beside telling the caller.
+    fn noted<R>(&self, result: Result<R>) -> Result<R> {
+        result.inspect_err(|error| self.handle().note(error))
     }
 }
 

@@ -10,8 +10,9 @@ use crate::context::RequestContext;
 use crate::error::{Error, Result};
 use crate::id::{Fingerprint, SessionId};
 use crate::live::{Live, Table, Validated};
-use crate::observer::{ErrorSource, Observer, tell};
-use crate::route::{Route, Routing};
+use crate::observer::{Delivery, ErrorSource, Event, Figures, Observer, Subject};
+use crate::on_drop::OnDrop;
+use crate::route::{Place, Route, Routing};
 use crate::settings::Settings;
 
 /// The live sessions, where they are stored, and how.
@@ -20,12 +21,14 @@ pub(crate) struct Shared {
     pub(crate) routing: Routing,
     pub(crate) table: Table<Live>,
     pub(crate) tasks: TaskTracker,
-    observer: Arc<dyn Observer>,
+    /// None if there are no observers.
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) figures: Figures,
     /// Numbers this process's batches, and outlives every live session.
     sequence: AtomicU64,
     authors: AtomicU64,
     last_error: Mutex<Option<Error>>,
-    sweeping: AtomicBool,
+    pub(crate) sweeping: AtomicBool,
 }
 
 /// What was found for a request.
@@ -39,13 +42,14 @@ pub(crate) enum Opened {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, routing: Routing, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(settings: Settings, routing: Routing, observers: Vec<Arc<dyn Observer>>) -> Self {
         Self {
             table: Table::new(settings.shards, settings.keep_for, settings.keep_bytes),
+            figures: Figures::new(&routing.stores.all()),
             settings,
             routing,
             tasks: TaskTracker::new(),
-            observer,
+            delivery: (!observers.is_empty()).then(|| Delivery::new(observers)),
             sequence: AtomicU64::new(0),
             authors: AtomicU64::new(0),
             last_error: Mutex::new(None),
@@ -61,14 +65,17 @@ impl Shared {
         self.authors.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn observe(&self, call: impl FnOnce(&dyn Observer)) {
-        tell(&*self.observer, call);
+    /// Has the observers told of an event, if there are any.
+    pub(crate) fn observe(&self, event: impl FnOnce() -> Event) {
+        if let Some(delivery) = &self.delivery {
+            delivery.accept(event());
+        }
     }
 
     /// Notes an error. Who hears it logs it as what it is worth to him; what nobody hears is [`unheard`](Self::unheard).
-    pub(crate) fn note(&self, source: ErrorSource, session: Option<Fingerprint>, error: &Error) {
-        tracing::debug!(session = session.map(tracing::field::display), %error, "session error");
-        self.observe(|observer| observer.error(source, session, error));
+    pub(crate) fn note(&self, subject: Subject, error: &Error) {
+        tracing::debug!(session = subject.session.map(tracing::field::display), %error, "session error");
+        self.observe(|| Event::Error(subject, ErrorSource::of(error.kind()), error.clone()));
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
@@ -86,21 +93,17 @@ impl Shared {
     }
 
     /// Finds the session of an id, in this process or in the store.
-    pub(crate) async fn open(self: &Arc<Self>, route: &Route, id: &SessionId) -> Result<Opened> {
-        let place = route.place(*id)?;
+    pub(crate) async fn open(self: &Arc<Self>, route: &Route, place: &Place) -> Result<Opened> {
         loop {
             let live = self.table.acquire(place.live_key(&route.store), || {
                 Arc::new(Live::loading(Arc::clone(&route.store), place.clone()))
             });
             let held = Held::new(self, live);
-            held.live.stands_at(&place)?;
-            match self.validate(&held.live).await? {
+            held.live.stands_at(place)?;
+            match self.validate(&held.live, route).await? {
                 // Rotated since it was found: the id that this request came with is dead, or about to be.
-                Validated::Ready if !held.live.stands_at(&place)? => return Ok(Opened::Ended),
-                Validated::Ready => {
-                    self.sweep_from_now_on();
-                    return Ok(Opened::Found(held));
-                }
+                Validated::Ready if !held.live.stands_at(place)? => return Ok(Opened::Ended),
+                Validated::Ready => return Ok(Opened::Found(held)),
                 Validated::Absent => return Ok(Opened::Unknown),
                 Validated::Ended => return Ok(Opened::Ended),
                 // Whoever ended it may not have taken it out yet.
@@ -110,7 +113,7 @@ impl Shared {
     }
 
     /// Renews the expiry in the background if that is due; `true` if it is.
-    pub(crate) fn renew_if_due(self: &Arc<Self>, live: &Arc<Live>) -> bool {
+    pub(crate) fn renew_if_due(self: &Arc<Self>, live: &Arc<Live>, route: &Route) -> bool {
         let Ok(runtime) = Runtime::try_current() else { return false };
         {
             let Ok(mut state) = live.lock() else { return false };
@@ -121,62 +124,27 @@ impl Shared {
             state.expiry.renewing = true;
         }
         let held = Held::again(self, live);
-        let shared = Arc::clone(self);
+        let (shared, route) = (Arc::clone(self), route.clone());
+        // Also if the runtime ends before the renewal does: another one may renew it then.
+        let over = OnDrop::new({
+            let live = Arc::clone(live);
+            move || {
+                if let Ok(mut state) = live.lock() {
+                    state.expiry.renewing = false;
+                }
+            }
+        });
         let renewal = async move {
             let renewed = shared.renew(&held.live).await;
-            let session = held.live.lock().ok().and_then(|mut state| {
-                state.expiry.renewing = false;
-                state.fingerprint()
-            });
+            drop(over);
             if let Err(error) = renewed {
-                shared.note(ErrorSource::Provider, session, &error);
-                Self::unheard(session, &error);
+                let subject = held.live.subject(&route);
+                Self::unheard(subject.session, &error);
+                shared.note(subject, &error);
             }
         };
         runtime.spawn(self.tasks.track_future(renewal));
         true
-    }
-
-    /// Drops kept sessions whose time is over, every so often, until the last manager is gone.
-    fn sweep_from_now_on(self: &Arc<Self>) {
-        if self.settings.keep_for.is_zero() || self.sweeping.load(Ordering::Relaxed) {
-            return;
-        }
-        let Ok(runtime) = Runtime::try_current() else { return };
-        if self.sweeping.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let shared = Arc::downgrade(self);
-        let interval = self.settings.check_interval;
-        // Another runtime starts the task anew should this one end.
-        let stopped = OnDrop(Some({
-            let shared = shared.clone();
-            move || {
-                if let Some(shared) = shared.upgrade() {
-                    shared.sweeping.store(false, Ordering::Relaxed);
-                }
-            }
-        }));
-        runtime.spawn(async move {
-            let _stopped = stopped;
-            loop {
-                tokio::time::sleep(interval).await;
-                match shared.upgrade() {
-                    Some(shared) => shared.table.sweep(),
-                    None => return,
-                }
-            }
-        });
-    }
-}
-
-struct OnDrop<F: FnOnce()>(Option<F>);
-
-impl<F: FnOnce()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        if let Some(run) = self.0.take() {
-            run();
-        }
     }
 }
 

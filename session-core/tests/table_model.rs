@@ -146,6 +146,11 @@ impl World {
         Arc::clone(thing)
     }
 
+    fn hold_kept(&self) -> Vec<Arc<Thing>> {
+        let kept = || self.table.hold_kept(|thing| !thing.dirty);
+        self.counted(kept, |held| held.iter().for_each(|thing| thing.learn(|truth| truth.holders += 1)))
+    }
+
     fn release(&self, thing: &Arc<Thing>) {
         thing.learn(|truth| truth.holders -= 1);
         self.counted(|| self.table.release(thing), |()| {});
@@ -193,7 +198,7 @@ impl World {
     /// A random step of a thread that has these holds.
     fn step(&self, held: &mut Vec<Arc<Thing>>) {
         let mine = (!held.is_empty()).then(|| thread_rng().gen_range(0..held.len()));
-        match (thread_rng().gen_range(0..12), mine) {
+        match (thread_rng().gen_range(0..13), mine) {
             (0..=2, _) | (_, None) => held.push(self.acquire(any_key())),
             (3, _) => held.extend(self.enter(any_key())),
             (4, Some(mine)) => {
@@ -212,6 +217,7 @@ impl World {
                 CLOCK.set(CLOCK.get() + TICK);
                 self.table.sweep();
             }
+            (11, Some(_)) => held.extend(self.hold_kept()),
             (_, Some(mine)) => {
                 let thing = &held[mine];
                 assert!(self.table.contains(thing) || thing.truth().leaving, "it was dropped while it was held");

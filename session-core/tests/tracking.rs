@@ -4,15 +4,15 @@ use secret_watch as _;
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Call, Path, Side, assert_shows_nothing, builder, create, manager, open, process};
+use common::{Call, Path, Side, assert_shows_nothing, builder, create, manager, open};
 use serde::{Deserialize, Serialize};
 use session_core::{
-    Effect, Error, ErrorKind, ErrorSource, Fingerprint, KeyDerivation, Observer, RequestContext, SerializerError,
-    Session, SessionKey, SessionManager, SessionSerializer,
+    Effect, ErrorKind, KeyDerivation, RequestContext, SerializerError, Session, SessionKey, SessionManager,
+    SessionSerializer,
 };
 use session_serde::Json;
 
@@ -441,88 +441,4 @@ async fn two_ids_on_one_key() {
     another.insert("theme", "dark").unwrap();
     assert_eq!(another.commit().await.unwrap_err().kind(), ErrorKind::ForeignKey, "when another is created");
     assert_eq!(open(&here, &id).await.get::<String>("theme").unwrap().as_deref(), Some("light"));
-}
-
-/// Remembers what it is told, as text.
-#[derive(Default)]
-struct Told(Mutex<Vec<String>>, bool);
-
-impl Told {
-    fn tell(&self, text: String) {
-        self.0.lock().unwrap().push(text);
-        assert!(!self.1, "an observer fails");
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Observer for Told {
-    fn error(&self, source: ErrorSource, session: Option<Fingerprint>, error: &Error) {
-        self.tell(format!("error {source:?} {session:?} {error} {error:?}"));
-    }
-
-    fn attributes_written(&self, session: Fingerprint, attributes: &[(session_core::AttributeName, usize)]) {
-        let names: Vec<_> = attributes.iter().map(|(name, size)| format!("{}/{size}", name.as_str())).collect();
-        self.tell(format!("written {session} {}", names.join(" ")));
-    }
-
-    fn attributes_removed(&self, session: Fingerprint, attributes: &[session_core::AttributeName]) {
-        self.tell(format!("removed {session} {}", attributes[0].as_str()));
-    }
-
-    fn created(&self, session: Fingerprint) {
-        self.tell(format!("created {session}"));
-    }
-
-    fn rotated(&self, from: Fingerprint, to: Fingerprint) {
-        self.tell(format!("rotated {from} {to}"));
-    }
-
-    fn destroyed(&self, session: Fingerprint) {
-        self.tell(format!("destroyed {session}"));
-    }
-
-    fn conflict(&self, session: Fingerprint, attributes: &[session_core::AttributeName]) {
-        self.tell(format!("conflict {session} {}", attributes[0].as_str()));
-    }
-}
-
-#[tokio::test]
-async fn the_observer_is_told_what_was_acknowledged() {
-    for panics in [false, true] {
-        let path = Path::new();
-        let told = Arc::new(Told(Mutex::default(), panics));
-        let here = builder(&path).observer(told.clone()).build().unwrap();
-        let (session, id) = create(&here).await;
-        let old = id.fingerprint();
-        assert_eq!(told.take(), [format!("created {old}"), format!("written {old} theme/7 visits/1")]);
-        let (there, _) = process(&path.memory);
-        let other = open(&there, &id).await;
-        session.update("theme", |theme: &mut String| theme.push('!')).unwrap();
-        other.insert("theme", "dark").unwrap();
-        other.commit().await.unwrap();
-        session.remove("visits").unwrap();
-        session.commit().await.unwrap();
-        let expected =
-            [format!("conflict {old} theme"), format!("written {old} theme/7"), format!("removed {old} visits")];
-        assert_eq!(told.take(), expected);
-        path.fail(Call::Commit, Side::Before, ErrorKind::Unavailable);
-        session.insert("theme", "secret value").unwrap();
-        session.commit().await.unwrap_err();
-        path.heal();
-        let errors = told.take();
-        assert!(errors[0].starts_with(&format!("error Provider Some(Fingerprint({old})")), "{errors:?}");
-        assert!(!errors[0].contains("secret") && !errors[0].contains(&id.expose()), "{errors:?}");
-        session.rotate_id().unwrap();
-        session.commit().await.unwrap();
-        let new = session.id().unwrap().fingerprint();
-        assert_eq!(told.take(), [format!("rotated {old} {new}")]);
-        session.destroy().unwrap();
-        session.close().await.result.unwrap();
-        assert_eq!(told.take(), [format!("destroyed {new}")]);
-        let shown = format!("{session:?} {here:?} {other:?} {id:?}");
-        assert!(!shown.contains(&id.expose()) && !shown.contains("dark"), "{shown}");
-    }
 }

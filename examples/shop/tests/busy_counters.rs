@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use copies::{DEADLINE, Shops, Visitor, client};
 use reqwest::StatusCode;
-use session_core::{AttributeName, Fingerprint, KeyDerivation, Observer, RequestContext, SessionId, SessionManager};
+use session_core::{AttributeName, KeyDerivation, Observer, RequestContext, SessionId, SessionManager, Subject};
 use session_redis::{RedisConfig, RedisProvider};
 use session_serde::Codec;
 use test_support::{RedisServer, soak_factor};
@@ -28,11 +28,11 @@ struct Counting {
 }
 
 impl Observer for Counting {
-    fn conflict(&self, _: Fingerprint, _: &[AttributeName]) {
+    fn conflict(&self, _: &Subject, _: &[AttributeName]) {
         self.conflicts.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn attributes_written(&self, _: Fingerprint, _: &[(AttributeName, usize)]) {
+    fn attributes_written(&self, _: &Subject, _: &[(AttributeName, usize)]) {
         self.writes.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -81,6 +81,9 @@ async fn an_update_needs_one_attempt_beside_counters_of_other_processes() {
     }
     stop.store(true, Ordering::SeqCst);
     counters.join_all().await;
+
+    // The observer is told everything.
+    manager.shutdown().await;
 
     assert_eq!(overtaken, updates, "the counters were not busy");
     assert_eq!(observer.writes.load(Ordering::SeqCst), updates);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::{Instrument as _, field};
+
 use super::batch::Purpose;
 use super::state::State;
 use super::{Live, Phase};
@@ -9,9 +11,10 @@ use crate::attribute::Flown;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::id::Generation;
 use crate::key::SessionKey;
-use crate::observer::SizeAt;
+use crate::observer::{Event, SizeAt};
 use crate::provider::{Checked, Loaded, StoredSession};
 use crate::retry::Schedule;
+use crate::route::Route;
 use crate::shared::Shared;
 
 /// What became of a live session when it was validated.
@@ -52,17 +55,17 @@ impl Shared {
     /// # Errors
     ///
     /// Whatever the store answers. The live session stays as it was, for those who use it.
-    pub(crate) async fn validate(&self, live: &Arc<Live>) -> Result<Validated> {
+    pub(crate) async fn validate(&self, live: &Arc<Live>, route: &Route) -> Result<Validated> {
         let mut schedule = Schedule::new(self.settings.retry_timeout);
         loop {
-            match live.checks.join(Operation::Load, live.operation_timeout(), self.check(live)).await {
+            match live.checks.join(Operation::Load, live.operation_timeout(), self.check(live, route)).await {
                 Ok(validated) => return Ok(validated),
                 Err(error) => schedule.pause(error).await?,
             }
         }
     }
 
-    async fn check(&self, live: &Arc<Live>) -> Result<Validated> {
+    async fn check(&self, live: &Arc<Live>, route: &Route) -> Result<Validated> {
         let asked = {
             let state = live.lock()?;
             match (state.phase, &state.place) {
@@ -78,9 +81,11 @@ impl Shared {
                 }),
             }
         };
-        let Some(asked) = asked else { return self.repeat_destruction(live).await };
+        let Some(asked) = asked else { return self.repeat_destruction(live, route).await };
         if !asked.load {
-            let checked = live.store.provider.check(&asked.key).await.map_err(|error| live.store.named(error))?;
+            let span = tracing::trace_span!("check", session = live.shown(), connection = &*live.store.name);
+            let checked = live.store.provider.check(&asked.key).instrument(span).await;
+            let checked = checked.map_err(|error| live.store.named(error))?;
             let perhaps_own = {
                 let mut state = live.lock()?;
                 if state.agrees(&asked, checked) {
@@ -97,16 +102,16 @@ impl Shared {
                 }
             }
         }
-        let validated = self.load(live).await?;
+        let validated = self.load(live, route).await?;
         if live.lock()?.phase == Phase::Doomed {
             // Destroyed while the store was asked: not ended before the store has acknowledged that.
-            return self.repeat_destruction(live).await;
+            return self.repeat_destruction(live, route).await;
         }
         Ok(validated)
     }
 
     /// Loads the session, again if it is loaded already, with what is pending carried over.
-    pub(super) async fn load(&self, live: &Arc<Live>) -> Result<Validated> {
+    pub(super) async fn load(&self, live: &Arc<Live>, route: &Route) -> Result<Validated> {
         loop {
             let asked = {
                 let state = live.lock()?;
@@ -119,9 +124,22 @@ impl Shared {
                     load: true,
                 }
             };
-            let loaded = live.store.provider.load(&asked.key, live.store.writer).await;
+            let span = tracing::debug_span!(
+                "load",
+                session = live.shown(),
+                connection = &*live.store.name,
+                bytes = field::Empty,
+                attributes = field::Empty,
+            );
+            let loading = live.store.provider.load(&asked.key, live.store.writer);
+            let loaded = loading.instrument(span.clone()).await;
             let loaded = loaded.map_err(|error| live.store.named(error))?;
-            let applied = self.apply(live, &asked, loaded)?;
+            if let Loaded::Session(stored) = &loaded
+                && !span.is_disabled()
+            {
+                span.record("bytes", stored.size()).record("attributes", stored.attributes.len());
+            }
+            let applied = span.in_scope(|| self.apply(live, route, &asked, loaded))?;
             if let Some(validated) = applied {
                 return Ok(validated);
             }
@@ -129,7 +147,7 @@ impl Shared {
     }
 
     /// Takes what was loaded into the live session; `None` if it is too old and must be loaded again.
-    fn apply(&self, live: &Arc<Live>, asked: &Asked, loaded: Loaded) -> Result<Option<Validated>> {
+    fn apply(&self, live: &Arc<Live>, route: &Route, asked: &Asked, loaded: Loaded) -> Result<Option<Validated>> {
         let mut state = live.lock()?;
         match state.phase {
             Phase::Doomed => return Ok(Some(Validated::Ended)),
@@ -174,21 +192,20 @@ impl Shared {
             // Sent before our own last commit was acknowledged.
             return Ok(if state.stale { None } else { Some(Validated::Ready) });
         }
-        let fingerprint = stored.header.fingerprint;
         let taken = Taken::Opened {
             unloadable: self.settings.unloadable_bytes(),
             may_clear: self.settings.size_handler.may_clear(),
         };
         let size = state.merge(stored, taken);
         drop(state);
-        self.observe(|observer| observer.size(fingerprint, SizeAt::Load, size));
+        self.observe(|| Event::Size(live.subject(route), SizeAt::Load, size));
         Ok(Some(Validated::Ready))
     }
 
     /// Somebody destroyed the session, and the store has not acknowledged it yet.
-    async fn repeat_destruction(&self, live: &Arc<Live>) -> Result<Validated> {
+    async fn repeat_destruction(&self, live: &Arc<Live>, route: &Route) -> Result<Validated> {
         let alone = !self.table.is_shared(live);
-        live.commits.join(Operation::Destroy, live.operation_timeout(), self.settle(live)).await?;
+        live.commits.join(Operation::Destroy, live.operation_timeout(), self.settle(live, route)).await?;
         // The request that destroys it tells the client to forget the id; any other must not replace what that gets.
         Ok(if alone { Validated::Absent } else { Validated::Ended })
     }
@@ -227,8 +244,8 @@ impl State {
 
     /// Takes over a loaded session; the answer is its size.
     pub(super) fn merge(&mut self, stored: StoredSession, taken: Taken) -> usize {
+        let size = stored.size();
         let StoredSession { header, attributes, remaining, written } = stored;
-        let size = attributes.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum();
         self.generation = Some(header.generation);
         self.expiry.heard(remaining);
         self.created = Some(header.created);

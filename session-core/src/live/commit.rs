@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::{Instrument as _, field};
 
 use super::batch::{Batch, Purpose};
-use super::landing::Events;
+use super::landing::Landed;
 use super::rotation::Stage;
 use super::state::State;
 use super::{Live, Phase};
@@ -17,7 +18,7 @@ use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::Fingerprint;
 use crate::key::SessionKey;
 use crate::name::AttributeName;
-use crate::observer::SizeAt;
+use crate::observer::{Event, SizeAt};
 use crate::provider::{Commit, Committed, Destroyed, Destruction, RESEND_AT_MOST, Renewal, Renewed};
 use crate::retry::Schedule;
 use crate::route::Route;
@@ -90,7 +91,7 @@ impl Shared {
                     state.place = Some(route.fresh_place()?);
                 }
             }
-            match live.commits.join(Operation::Commit, live.operation_timeout(), self.settle(live)).await {
+            match live.commits.join(Operation::Commit, live.operation_timeout(), self.settle(live, route)).await {
                 Ok(()) => return Ok(()),
                 Err(error) => schedule.pause(error).await?,
             }
@@ -98,7 +99,7 @@ impl Shared {
     }
 
     /// Settles every change made so far. Called for one at a time.
-    pub(super) async fn settle(&self, live: &Arc<Live>) -> Result<()> {
+    pub(super) async fn settle(&self, live: &Arc<Live>, route: &Route) -> Result<()> {
         let goal = live.lock()?.changes;
         let mut patience = Patience { until: Instant::now() + live.operation_timeout(), conflicts: 0 };
         loop {
@@ -106,20 +107,33 @@ impl Shared {
             match next {
                 Next::Nothing => return Ok(()),
                 Next::Load => {
-                    self.load(live).await?;
+                    self.load(live, route).await?;
                 }
-                Next::Retire => self.retire(live).await?,
+                Next::Retire => self.retire(live, route).await?,
                 Next::Leave => self.leave(live)?,
                 Next::Renew { covers } => self.renew_touched(live, covers).await?,
-                Next::Destroy => self.destroy(live).await?,
+                Next::Destroy => self.destroy(live, route).await?,
                 Next::Send { key, commit, enter } => {
                     if enter {
                         self.enter(live)?;
                     }
                     let under_way = live.flight.start();
-                    let answer = live.store.provider.commit(&key, &commit).await;
+                    let span = tracing::debug_span!(
+                        "commit",
+                        session = live.shown(),
+                        connection = &*live.store.name,
+                        creates = commit.creation.is_some(),
+                        repeated = commit.repeated,
+                        changes = commit.changes.len(),
+                        bytes = commit.size(),
+                        outcome = field::Empty,
+                    );
+                    let answer = live.store.provider.commit(&key, &commit).instrument(span.clone()).await;
                     let answer = answer.map_err(|error| live.store.named(error));
-                    let answered = self.answered(live, answer, patience.is_over())?;
+                    if let Ok(outcome) = &answer {
+                        span.record("outcome", field::debug(outcome));
+                    }
+                    let answered = span.in_scope(|| self.answered(live, route, answer, patience.is_over()))?;
                     drop(under_way);
                     if let Answered::Conflict = answered {
                         patience.pause(commit.sequence).await;
@@ -162,7 +176,13 @@ impl Shared {
     }
 
     /// Takes the store's answer to a batch.
-    fn answered(&self, live: &Arc<Live>, answer: Result<Committed>, impatient: bool) -> Result<Answered> {
+    fn answered(
+        &self,
+        live: &Arc<Live>,
+        route: &Route,
+        answer: Result<Committed>,
+        impatient: bool,
+    ) -> Result<Answered> {
         let mut state = live.lock()?;
         // Destroyed or ended meanwhile: nothing of the answer matters any more.
         let Some(batch) = state.batch.take() else { return Ok(Answered::GoOn) };
@@ -175,15 +195,17 @@ impl Shared {
         }
         match answer {
             Ok(Committed::Done { found, counters, remaining }) => {
-                let events = state.acknowledge(&batch, Some(found), counters.into_iter().map(Some), remaining);
+                let counters = counters.into_iter().map(Some);
+                let landed = state.acknowledge(&batch, Some(found), counters, remaining, self.delivery.is_some());
                 drop(state);
-                self.tell(events);
+                self.tell(live, route, landed);
                 Ok(Answered::GoOn)
             }
             Ok(Committed::Already { counters, remaining }) => {
-                let events = state.acknowledge(&batch, None, counters.into_iter(), remaining);
+                let counters = counters.into_iter();
+                let landed = state.acknowledge(&batch, None, counters, remaining, self.delivery.is_some());
                 drop(state);
-                self.tell(events);
+                self.tell(live, route, landed);
                 Ok(Answered::GoOn)
             }
             Ok(Committed::Gone) if matches!(batch.purpose, Purpose::Change | Purpose::Create) => {
@@ -200,12 +222,8 @@ impl Shared {
                 Ok(Answered::GoOn)
             }
             Ok(Committed::Conflict(found)) => {
-                let (session, names) = (state.fingerprint(), named(&batch, &found));
+                self.observe(|| Event::Conflict(route.subject(state.place.as_ref()), named(&batch, &found)));
                 state.conflicted(&batch, found, impatient);
-                drop(state);
-                if let Some(session) = session {
-                    self.observe(|observer| observer.conflict(session, &names));
-                }
                 Ok(Answered::Conflict)
             }
             Ok(Committed::NotACounter(found)) => {
@@ -255,7 +273,9 @@ impl Shared {
             let time_to_live = self.settings.time_to_live(idle_timeout);
             (place.key.clone(), Renewal { generation, time_to_live }, idle_timeout)
         };
-        let renewed = live.store.provider.renew(&key, &renewal).await.map_err(|error| live.store.named(error))?;
+        let span = tracing::debug_span!("renew", session = live.shown(), connection = &*live.store.name);
+        let renewed = live.store.provider.renew(&key, &renewal).instrument(span).await;
+        let renewed = renewed.map_err(|error| live.store.named(error))?;
         let mut state = live.lock()?;
         // Rotated or destroyed meanwhile: the answer is about something else.
         if state.generation != Some(renewal.generation) || !state.is_stored() {
@@ -278,13 +298,14 @@ impl Shared {
     }
 
     /// Destroys what a request doomed, under both keys if it was being rotated.
-    async fn destroy(&self, live: &Arc<Live>) -> Result<()> {
+    async fn destroy(&self, live: &Arc<Live>, route: &Route) -> Result<()> {
         let (targets, astray) = {
             let state = live.lock()?;
             (state.destructions(), state.astray.clone())
         };
         for (key, destruction) in targets {
-            let answer = live.store.provider.destroy(&key, &destruction).await;
+            let span = tracing::debug_span!("destroy", session = live.shown(), connection = &*live.store.name);
+            let answer = live.store.provider.destroy(&key, &destruction).instrument(span).await;
             let answer = answer.map_err(|error| live.store.named(error).with_operation(Operation::Destroy))?;
             let mut state = live.lock()?;
             // What was the session is told by the id that requests came with: another process may have given it another
@@ -306,34 +327,33 @@ impl Shared {
             }
         }
         let mut state = live.lock()?;
-        let session = state.fingerprint();
         state.end();
         drop(state);
         self.table.remove(live);
-        if let Some(session) = session {
-            self.observe(|observer| observer.destroyed(session));
-        }
+        self.observe(|| Event::Destroyed(live.subject(route)));
         Ok(())
     }
 }
 
 fn named(batch: &Batch, found: &[(usize, Option<bytes::Bytes>)]) -> Vec<AttributeName> {
-    found.iter().filter_map(|(index, _)| Some(batch.commit.changes.get(*index)?.name.clone())).collect()
+    found.iter().filter_map(|(index, _)| Some(batch.commit.changes.get(*index)?.name.detached())).collect()
 }
 
 impl Shared {
-    fn tell(&self, events: Events) {
-        let Some(session) = events.session else { return };
-        if events.created {
-            self.observe(|observer| observer.created(session));
+    /// Has the observers told what was acknowledged.
+    pub(super) fn tell(&self, live: &Live, route: &Route, landed: Option<Landed>) {
+        let Some(Landed { created, written, removed, size }) = landed else { return };
+        let subject = live.subject(route);
+        if created {
+            self.observe(|| Event::Created(subject.clone()));
         }
-        if !events.written.is_empty() {
-            self.observe(|observer| observer.attributes_written(session, &events.written));
+        if !written.is_empty() {
+            self.observe(|| Event::Written(subject.clone(), written));
         }
-        if !events.removed.is_empty() {
-            self.observe(|observer| observer.attributes_removed(session, &events.removed));
+        if !removed.is_empty() {
+            self.observe(|| Event::Removed(subject.clone(), removed));
         }
-        self.observe(|observer| observer.size(session, SizeAt::Commit, events.size));
+        self.observe(|| Event::Size(subject, SizeAt::Commit, size));
     }
 }
 

@@ -2,39 +2,51 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Phase;
 use super::batch::{Batch, Purpose};
 use super::rotation::Stage;
 use super::state::State;
 use crate::attribute::{Flown, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation};
-use crate::id::Fingerprint;
 use crate::name::AttributeName;
 use crate::provider::Action;
 
-/// What the observer is told after an acknowledgement.
+/// What observers are told after an acknowledgement.
 #[derive(Default)]
-pub(super) struct Events {
-    pub(super) session: Option<Fingerprint>,
+pub(super) struct Landed {
     pub(super) created: bool,
-    pub(super) size: usize,
     pub(super) written: Vec<(AttributeName, usize)>,
     pub(super) removed: Vec<AttributeName>,
+    pub(super) size: usize,
+}
+
+impl Landed {
+    /// The store holds this of the attribute.
+    pub(super) fn add(&mut self, name: &AttributeName, stored: Option<&Bytes>) {
+        match stored {
+            Some(bytes) => self.written.push((name.detached(), bytes.len())),
+            None => self.removed.push(name.detached()),
+        }
+    }
 }
 
 impl State {
-    /// The batch was applied. `found`: the version before it, `None` if it had been applied earlier.
+    /// The batch was applied. `found`: the version before it, `None` if it had been applied earlier. Answers what there is
+    /// to tell, if somebody observes.
     pub(super) fn acknowledge(
         &mut self,
         batch: &Batch,
         found: Option<u64>,
-        mut counters: impl Iterator<Item = Option<bytes::Bytes>>,
+        mut counters: impl Iterator<Item = Option<Bytes>>,
         remaining: Duration,
-    ) -> Events {
+        observed: bool,
+    ) -> Option<Landed> {
         match batch.purpose {
             Purpose::Copy | Purpose::Carry => {
                 self.copied(batch, remaining);
-                return Events::default();
+                return None;
             }
             Purpose::Create => {
                 self.phase = Phase::Stored;
@@ -48,8 +60,7 @@ impl State {
                 _ => self.stale = true,
             },
         }
-        let mut events =
-            Events { session: self.fingerprint(), created: batch.purpose == Purpose::Create, ..Events::default() };
+        let mut landed = observed.then(|| Landed { created: batch.purpose == Purpose::Create, ..Landed::default() });
         let mut failures = std::mem::take(&mut self.failures);
         for change in &batch.commit.changes {
             let stored = match &change.action {
@@ -58,9 +69,8 @@ impl State {
                 Action::Increment(_) => counters.next().flatten(),
                 Action::Replace { value, .. } => value.clone(),
             };
-            match &stored {
-                Some(bytes) => events.written.push((change.name.clone(), bytes.len())),
-                None => events.removed.push(change.name.clone()),
+            if let Some(landed) = &mut landed {
+                landed.add(&change.name, stored.as_ref());
             }
             if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.name() == change.name) {
                 slot.acknowledged(stored, &mut failures);
@@ -74,8 +84,10 @@ impl State {
         self.acknowledged = batch.covers;
         self.written = batch.commit.sequence;
         self.recount();
-        events.size = self.size;
-        events
+        if let Some(landed) = &mut landed {
+            landed.size = self.size;
+        }
+        landed
     }
 
     /// The batch was surely not applied: its changes are pending again.
@@ -91,7 +103,7 @@ impl State {
         self.recount();
     }
 
-    pub(super) fn conflicted(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>, impatient: bool) {
+    pub(super) fn conflicted(&mut self, batch: &Batch, found: Vec<(usize, Option<Bytes>)>, impatient: bool) {
         let mut failures = std::mem::take(&mut self.failures);
         for (index, stored) in found {
             let Some(change) = batch.commit.changes.get(index) else { continue };
@@ -113,7 +125,7 @@ impl State {
         self.back_on_ground();
     }
 
-    pub(super) fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<bytes::Bytes>)>) {
+    pub(super) fn not_counters(&mut self, batch: &Batch, found: Vec<(usize, Option<Bytes>)>) {
         let mut failures = std::mem::take(&mut self.failures);
         for (index, stored) in found {
             let Some(change) = batch.commit.changes.get(index) else { continue };

@@ -23,13 +23,17 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::field::{self, DisplayValue};
+
 pub(crate) use check::Validated;
 pub(crate) use state::{Phase, State};
 pub(crate) use table::{LiveKey, Resident, Table};
 
 pub(crate) use crate::attribute::Slot;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::route::Place;
+use crate::id::Fingerprint;
+use crate::observer::Subject;
+use crate::route::{Place, Route};
 use crate::stores::Store;
 use flight::Flight;
 use rounds::Rounds;
@@ -87,6 +91,17 @@ impl Live {
             Some(place) => Ok(place.id == wanted.id),
             None => Ok(true),
         }
+    }
+
+    /// How observers are told of this session and a request.
+    pub(crate) fn subject(&self, route: &Route) -> Subject {
+        // If this thread has it locked, a closure does something to it: then the session is not told.
+        self.lock().map_or_else(|_| route.subject(None), |state| route.subject(state.place.as_ref()))
+    }
+
+    /// What stands for the session in spans.
+    pub(crate) fn shown(&self) -> Option<DisplayValue<Fingerprint>> {
+        self.lock().ok()?.fingerprint().map(field::display)
     }
 
     /// How long one call of the store may take.
@@ -147,20 +162,24 @@ struct Entered(usize);
 
 impl Entered {
     fn new(address: usize) -> Result<Self> {
-        LOCKED.with_borrow_mut(|locked| {
+        let entered = LOCKED.try_with(|locked| {
+            let mut locked = locked.borrow_mut();
             if locked.contains(&address) {
                 let text = "the closure uses the session that it is updating; give it what it needs instead";
                 return Err(Error::new(ErrorKind::Closure, Operation::Change, text));
             }
             locked.push(address);
-            Ok(Self(address))
-        })
+            Ok(())
+        });
+        // A thread that is ending has no such list any more, and runs no closures.
+        entered.unwrap_or(Ok(())).map(|()| Self(address))
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        LOCKED.with_borrow_mut(|locked| {
+        let _ = LOCKED.try_with(|locked| {
+            let mut locked = locked.borrow_mut();
             if let Some(index) = locked.iter().rposition(|address| *address == self.0) {
                 locked.swap_remove(index);
             }

@@ -7,19 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use super::Live;
 use super::batch::{Batch, Purpose};
 use super::check::Taken;
+use super::landing::Landed;
 use super::state::{State, gone};
 use crate::attribute::{Author, Flown, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::{Generation, SessionId};
 use crate::name::AttributeName;
+use crate::observer::Event;
 use crate::provider::{
     Action, Change, Creation, Deadline, Destroyed, Destruction, Loaded, Retired, Retirement, StoredSession,
 };
-use crate::route::Place;
+use crate::route::{Place, Route};
 use crate::shared::Shared;
 
 /// How often others' changes are carried over before a rotation is given back to its caller.
@@ -76,7 +79,7 @@ enum Carry {
 
 impl Shared {
     /// Retires the old key, or carries over what others changed there.
-    pub(super) async fn retire(&self, live: &Arc<Live>) -> Result<()> {
+    pub(super) async fn retire(&self, live: &Arc<Live>, route: &Route) -> Result<()> {
         let (old, retirement) = {
             let state = live.lock()?;
             let (Some(place), Some(generation), Some(rotation)) = (&state.place, state.generation, &state.rotation)
@@ -87,8 +90,10 @@ impl Shared {
             (place.key.clone(), Retirement { generation, version: base, successor })
         };
         let named = |error: Error| live.store.named(error).with_operation(Operation::Rotate);
-        match live.store.provider.retire(&old, &retirement).await.map_err(named)? {
-            Retired::Done => self.succeed(live),
+        let span = tracing::debug_span!("rotate", session = live.shown(), connection = &*live.store.name);
+        let retired = live.store.provider.retire(&old, &retirement).instrument(span).await;
+        match retired.map_err(named)? {
+            Retired::Done => self.succeed(live, route),
             Retired::Changed => {
                 let loaded = live.store.provider.load(&old, live.store.writer).await.map_err(named)?;
                 match self.carry(live, loaded)? {
@@ -110,7 +115,7 @@ impl Shared {
     }
 
     /// The old key is a tombstone: the session lives under the new one.
-    fn succeed(&self, live: &Arc<Live>) -> Result<()> {
+    fn succeed(&self, live: &Arc<Live>, route: &Route) -> Result<()> {
         let to = {
             let state = live.lock()?;
             match &state.rotation {
@@ -126,11 +131,12 @@ impl Shared {
             return Ok(());
         }
         let from = state.fingerprint();
-        state.succeeded();
+        let landed = state.succeeded(self.delivery.is_some());
         drop(state);
         if let Some(from) = from {
-            self.observe(|observer| observer.rotated(from, to.id.fingerprint()));
+            self.observe(|| Event::Rotated(live.subject(route), from));
         }
+        self.tell(live, route, landed);
         Ok(())
     }
 
@@ -287,10 +293,13 @@ impl State {
         Ok(())
     }
 
-    /// The old key is a tombstone.
-    fn succeeded(&mut self) {
-        let Some(Rotation { to, stage, .. }) = self.rotation.take() else { return };
-        let Stage::Copied { generation, version, content, remaining, idle_timeout, covers, .. } = stage else { return };
+    /// The old key is a tombstone. Answers what was changed together with the id, if somebody observes.
+    fn succeeded(&mut self, observed: bool) -> Option<Landed> {
+        let Rotation { to, stage, .. } = self.rotation.take()?;
+        let Stage::Copied { generation, version, content, remaining, idle_timeout, covers, .. } = stage else {
+            return None;
+        };
+        let mut landed = observed.then(Landed::default);
         self.place = Some(to);
         self.generation = Some(generation);
         self.version = version;
@@ -300,6 +309,9 @@ impl State {
         for slot in &mut self.slots {
             let copy = content.iter_mut().find(|copy| copy.as_ref().is_some_and(|(name, _)| name == slot.name()));
             let bytes = copy.and_then(Option::take).map(|(_, bytes)| bytes);
+            if let Some(landed) = landed.as_mut().filter(|_| slot.known() != bytes.as_ref()) {
+                landed.add(slot.name(), bytes.as_ref());
+            }
             slot.acknowledged(bytes.clone(), &mut failures);
             slot.reloaded(bytes, Flown::Landed, &mut failures);
         }
@@ -312,6 +324,10 @@ impl State {
         self.acknowledged = self.acknowledged.max(covers);
         self.written = 0;
         self.recount();
+        if let Some(landed) = &mut landed {
+            landed.size = self.size;
+        }
+        landed
     }
 
     /// The copy under the new id is not there any more; the session itself still is.

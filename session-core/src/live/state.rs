@@ -268,7 +268,7 @@ impl State {
     /// The stored session is too large to be loaded. What was not acknowledged yet cannot be added to it. Its attributes
     /// are only here to be cleared.
     pub(super) fn outgrow(&mut self, size: usize, attributes: Vec<(AttributeName, Bytes)>) {
-        let unsure = self.batch.is_some() || self.has_copy();
+        let unsure = self.is_unanswered();
         let effect = if unsure { Effect::PerhapsApplied } else { Effect::NotApplied };
         self.give_up_all(&oversize(Operation::Commit).with_effect(effect));
         self.phase = Phase::Oversize;
@@ -279,7 +279,7 @@ impl State {
     /// What the authors of changes are told that it does not take any more. Where a batch is unanswered, or a copy
     /// under another id stored, they may have been made before it ended, and be seen by who holds it under another id.
     fn gone(&self) -> Error {
-        let unsure = self.batch.is_some() || self.has_copy();
+        let unsure = self.is_unanswered();
         gone(Operation::Commit).with_effect(if unsure { Effect::PerhapsApplied } else { Effect::NotApplied })
     }
 
@@ -318,6 +318,20 @@ impl State {
         self.failures = failures;
         self.idle.flying = None;
         self.idle.pending = None;
+    }
+
+    /// Whether something that was sent may have been applied, though nobody answered.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.batch.is_some() || self.has_copy()
+    }
+
+    /// The names of the attributes that are not stored as requests see them, as text; of many, the first.
+    pub(crate) fn unsaved_names(&self) -> String {
+        const MOST: usize = 10;
+        let mut unsaved = self.slots.iter().filter(|slot| !slot.is_clean()).map(|slot| slot.name().as_str());
+        let names: Vec<_> = unsaved.by_ref().take(MOST).collect();
+        let more = unsaved.count();
+        if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
     }
 
     /// Everything is stored, and nothing is on its way.

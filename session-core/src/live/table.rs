@@ -122,9 +122,9 @@ impl<L: Resident> Table<L> {
             if entry.holders > 0 {
                 return Vec::new();
             }
-            let now = Instant::now();
             match resident.keep(self.keep_for) {
                 Some((time, bytes)) if bytes <= self.keep_bytes => {
+                    let now = Instant::now();
                     shard.stamp += 1;
                     let until = now + time;
                     entry.kept = Some((until, shard.stamp, bytes));
@@ -186,6 +186,24 @@ impl<L: Resident> Table<L> {
             let dropped = lock(shard).evict(now, self.keep_bytes);
             drop(dropped);
         }
+    }
+
+    /// Takes hold of every session that nobody else holds and that is as wanted.
+    pub(crate) fn hold_kept(&self, wanted: impl Fn(&L) -> bool) -> Vec<Arc<L>> {
+        let mut held = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let Shard { entries, kept, kept_bytes, .. } = &mut *shard;
+            for entry in entries.values_mut().filter(|entry| entry.holders == 0 && wanted(&entry.resident)) {
+                entry.holders = 1;
+                if let Some((until, stamp, bytes)) = entry.kept.take() {
+                    kept.remove(&(until, stamp));
+                    *kept_bytes -= bytes;
+                }
+                held.push(Arc::clone(&entry.resident));
+            }
+        }
+        held
     }
 
     /// How many sessions there are, held or kept, and the bytes of the kept ones.

@@ -2,4 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod endings;
+mod events;
+mod figures;
+#[cfg(feature = "metrics")]
+mod published;
 mod sizes;
+mod spans;
+mod told;

@@ -196,6 +196,10 @@ async fn a_degraded_session_sets_no_cookie() {
     let reply = send(&app, "/write", NO_COOKIES).await;
     reply.assert(200, "written");
     reply.assert_no_cookie();
+    // A logout must not seem done.
+    let reply = send(&app, "/logout", &[&cookie]).await;
+    reply.assert(503, "");
+    reply.assert_no_cookie();
     store.heal();
     send(&app, "/read", &[&cookie]).await.assert(200, "light");
 }

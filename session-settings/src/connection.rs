@@ -116,8 +116,8 @@ impl ConnectionSettings {
         Self::default()
     }
 
-    /// Asks this closure for what [`url`](Self::url) would be told, once for each manager that is built; not together with
-    /// `url`. Only in code. [`RedisConfig::settings_provider`] tells more.
+    /// Asks this closure for what [`url`](Self::url) would be told, whenever a manager is built; not together with `url`.
+    /// Only in code. [`RedisConfig::settings_provider`] tells more.
     #[must_use]
     pub fn settings_provider(mut self, provider: impl Fn() -> Result<String> + Send + Sync + 'static) -> Self {
         self.settings_provider = Some(SettingsProvider(Arc::new(provider)));

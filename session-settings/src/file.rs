@@ -48,6 +48,7 @@ fn settings(raw: Raw) -> Result<Settings> {
 
 fn of_connection(reader: &mut Reader, connection: &str, values: Raw) -> Result<()> {
     let values = table(connection, values).map_err(|error| error.with_connection(connection))?;
+    reader.connection(connection);
     for (name, value) in values {
         let known = match names::find(|other| other == name) {
             Some(known @ Known::OfConnection(..)) => known,

@@ -18,6 +18,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// There is such a connection, even if nothing is set for it.
+    pub(crate) fn connection(&mut self, name: &str) {
+        self.settings.connection_mut(name.to_owned());
+    }
+
     /// Sets it, on this connection if it is a setting of connections. `name` is as the source has it.
     pub(crate) fn set(&mut self, known: Known, connection: &str, name: String, raw: Raw) -> Result<()> {
         if let Raw::Nothing = raw {

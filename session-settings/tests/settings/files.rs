@@ -102,6 +102,13 @@ fn the_connection_default_is_that_of_the_top_level() {
 }
 
 #[test]
+fn a_connection_of_which_nothing_is_said_is_there_with_all_defaults() {
+    let expected = Settings::new().with_connection("eu", ConnectionSettings::new());
+    assert_eq!(from_toml("[connection.eu]"), expected);
+    assert!(expected.connection("eu").is_some() && expected.connection("us").is_none());
+}
+
+#[test]
 fn they_can_be_a_part_of_a_programs_own() {
     #[derive(Debug, Deserialize)]
     struct Own {

@@ -487,7 +487,7 @@ async fn a_rotation_that_never_catches_up_is_given_back() {
     let rotating = commit(&session);
     let error = loop {
         // The copy is written, or what was carried: before the old key is retired, it is changed once more.
-        step.executed.await.unwrap();
+        soon(step.executed).await.unwrap();
         changed += 1;
         there.insert("name", &format!("change {changed}")).unwrap();
         there.commit().await.unwrap();
@@ -743,10 +743,10 @@ async fn a_conflict_that_is_overtaken_by_a_load_undoes_nothing() {
         }
         let next = scene.desk.hold(if rotated { "load" } else { "commit" });
         refused.answer.send(()).unwrap();
-        next.executed.await.unwrap();
+        soon(next.executed).await.unwrap();
         assert_eq!(name(&reader).as_deref(), Some("third!"), "nothing goes back in time");
         next.answer.send(()).unwrap();
-        committing.await.unwrap().unwrap();
+        soon(committing).await.unwrap().unwrap();
         session.commit().await.unwrap();
         let id = session.id().unwrap();
         assert_eq!(id != scene.id, rotated);

@@ -309,7 +309,8 @@ pub struct Commit {
     /// The writer's number for this batch: greater than all it has used for this session. A batch that is sent again
     /// keeps its number.
     pub sequence: u64,
-    /// Whether this batch was sent before. A creation that is sent again marks the session.
+    /// Whether this batch was sent before, by its sender or by the provider itself. A creation that is sent again marks
+    /// the session; a refusal of what is sent again uses up the number.
     pub repeated: bool,
     /// What a creation needs; `None` to change an existing session.
     pub creation: Option<Creation>,

@@ -59,13 +59,13 @@ fn f10_idle_connections_time_out() {
 fn f20_too_many_clients() {
     let fill = |scene: &mut Scene| {
         scene.tell("CONFIG SET maxclients 1\r\n");
-        scene.hear("+OK");
+        scene.hear("+OK\r\n");
         scene.tell("CLIENT KILL TYPE normal SKIPME yes\r\n");
         scene.hear("\r\n");
     };
     let free = |scene: &mut Scene| {
         scene.tell("CONFIG SET maxclients 1000\r\n");
-        scene.hear("+OK");
+        scene.hear("+OK\r\n");
         scene.hang_up();
     };
     Fault::of("F20").of_a_server().raise(fill).heal(free).run();

@@ -201,6 +201,7 @@ async fn others_changes_are_carried_over() {
     session.commit().await.unwrap();
     let other = open(&there, &old).await;
     let stop = path.stop(Call::Retire, Side::Before);
+    path.take_calls();
     session.rotate_id().unwrap();
     session.insert("user", "ann").unwrap();
     let rotating = tokio::spawn(async move { (session.close().await, session) });
@@ -215,6 +216,8 @@ async fn others_changes_are_carried_over() {
     let (closed, session) = rotating.await.unwrap();
     closed.result.unwrap();
     let ClientId::Issue(new) = closed.client else { panic!("{:?}", closed.client) };
+    let (copies, carries) = ([Call::Commit, Call::Retire, Call::Load], [Call::Commit, Call::Retire]);
+    assert!(path.take_calls().ends_with(&[&copies[..], &carries].concat()), "each step once");
     for session in [&session, &open(&there, &new).await] {
         assert_eq!(session.get::<String>("theme").unwrap().as_deref(), Some("dark"));
         assert_eq!(session.get::<i64>("visits").unwrap(), Some(6));

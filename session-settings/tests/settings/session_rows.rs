@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
-    AttributeName, ErrorKind, Fingerprint, KeyDerivation, Observer, RequestContext, SessionKey, SessionManager,
-    SessionSerializer, SizeHandler,
+    AttributeName, ErrorKind, KeyDerivation, Observer, RequestContext, SessionKey, SessionManager, SessionSerializer,
+    SizeHandler, Subject,
 };
 use session_serde::Codec;
 use session_settings::{ConnectionSettings, Provider, Settings, SizeHandling};
@@ -259,13 +259,14 @@ async fn observer() {
     #[derive(Default)]
     struct Counting(AtomicUsize);
     impl Observer for Counting {
-        fn attributes_written(&self, _: Fingerprint, attributes: &[(AttributeName, usize)]) {
+        fn attributes_written(&self, _: &Subject, attributes: &[(AttributeName, usize)]) {
             self.0.fetch_add(attributes.len(), Ordering::SeqCst);
         }
     }
     let counting = Arc::new(Counting::default());
     let manager = in_memory().manager_builder().unwrap().observer(Arc::clone(&counting) as _).build().unwrap();
     write(&manager, &RequestContext::default()).await;
+    manager.shutdown().await;
     assert_eq!(counting.0.load(Ordering::SeqCst), 1);
 }
 

@@ -1,6 +1,8 @@
 //! A Redis server with an append-only file (always) that is killed again and again while requests write: what was
 //! acknowledged is there afterwards, and what was said to be surely not applied is not.
 
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,8 @@
 //! Several servers and databases behind one manager: each session lies where the callback said, and a server that is
 //! down is nobody else's trouble.
 
+use secret_watch as _;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

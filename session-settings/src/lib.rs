@@ -63,6 +63,9 @@
 //!
 #![doc = include_str!("settings.md")]
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod choice;
 mod connection;
 #[cfg(all(test, feature = "json"))]

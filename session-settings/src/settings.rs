@@ -167,7 +167,8 @@ impl Settings {
     /// Nothing is connected yet, and the builder checks what remains to be checked.
     ///
     /// ```
-    /// #     /// # use session_core::Observer;
+    /// # use std::sync::Arc;
+    /// # use session_core::Observer;
     /// # use session_settings::Settings;
     /// # fn f(observer: Arc<dyn Observer>) -> session_core::Result<()> {
     /// let manager = Settings::from_env()?.manager_builder()?.observer(observer).build()?;

@@ -1,5 +1,7 @@
 //! Hosts with stores and keys of their own behind one layer, and how often each request asks where its session lives.
 
+use secret_watch as _;
+
 mod common;
 
 use std::panic::resume_unwind;

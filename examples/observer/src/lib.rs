@@ -1,5 +1,8 @@
 //! An observer that logs everything it is told through `tracing`.
 
+#[cfg(test)]
+use secret_watch as _;
+
 use std::time::Duration;
 
 use session_core::{AttributeName, Error, ErrorSource, Fingerprint, Observer, SizeAt, Subject, Traffic};

@@ -4,6 +4,9 @@
 //! RUST_LOG=observer=debug cargo run --package observer -- redis://127.0.0.1:6379
 //! ```
 
+#[cfg(test)]
+use secret_watch as _;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

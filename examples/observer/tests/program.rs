@@ -1,5 +1,7 @@
 //! The program in memory and with a real Redis: what it logs.
 
+use secret_watch as _;
+
 use std::process::Command;
 
 use test_support::RedisServer;

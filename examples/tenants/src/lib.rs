@@ -12,6 +12,9 @@
 //!
 //! [`Settings`] tells the environment variables.
 
+#[cfg(test)]
+use secret_watch as _;
+
 mod handlers;
 mod settings;
 mod tenant;

@@ -1,5 +1,8 @@
 //! Runs one application until it is told to stop.
 
+#[cfg(test)]
+use secret_watch as _;
+
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! Two applications with two tenants each, on two Redis servers: nothing crosses.
 
+use secret_watch as _;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,5 +1,7 @@
 //! Every fault of `docs/faults.md`, raised with real servers; what is then seen is what that says.
 
+use secret_watch as _;
+
 mod clock;
 mod crowd;
 mod cut;

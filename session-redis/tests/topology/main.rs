@@ -1,5 +1,7 @@
 //! Several servers: a master behind sentinels, and a cluster.
 
+use secret_watch as _;
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -54,11 +54,13 @@ impl ClusterBuilder {
             Some(files) => files.arguments("--tls-cluster", tls_ports[index]),
             None => Vec::new(),
         };
+        // Where nobody would take over, a node that was only slow shall not be given up.
+        let patience = if self.with_replicas { "1000" } else { "2000" };
         let node = |(index, bus_port): (usize, &u16)| {
             let settings = [
                 ["--cluster-enabled", "yes"],
                 ["--cluster-config-file", "nodes.conf"],
-                ["--cluster-node-timeout", "1000"],
+                ["--cluster-node-timeout", patience],
                 // What is left goes on without a node that is lost.
                 ["--cluster-require-full-coverage", "no"],
                 ["--repl-diskless-sync-delay", "0"],
@@ -79,7 +81,7 @@ impl ClusterBuilder {
 /// A running Redis Cluster of three masters, and a replica for each if wanted, all killed when dropped.
 ///
 /// The nodes are numbered: the masters first, each with a third of the slots, then their replicas in the same order. A
-/// node that is lost is noticed within a second or two.
+/// node that is lost is noticed within a few seconds.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<RedisServer>,

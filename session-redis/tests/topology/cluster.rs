@@ -1,7 +1,7 @@
 //! A cluster: where sessions lie, and nodes that are lost.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind as ErrorKindOfIo;
+use std::io;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -290,7 +290,7 @@ async fn a_node_is_lost_and_its_replica_takes_over() {
     let listener = TcpListener::bind(cluster.nodes()[0].address()).unwrap();
     listener.set_nonblocking(true).unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(listener.accept().is_err_and(|error| error.kind() == ErrorKindOfIo::WouldBlock));
+    assert!(listener.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
     drop(listener);
 
     // It comes back as a replica, and nobody needs it.

@@ -79,7 +79,7 @@ fn end(text: &str, found: &str, origin: std::fmt::Arguments<'_>) -> ! {
 
 /// What in this text looks like a secret, or is one of these.
 fn find(text: &str, secrets: &[String]) -> Option<String> {
-    if let Some(token) = tokens(text).find(|token| token.len() >= ID_LENGTH) {
+    if let Some(token) = tokens(text).find(|token| token.len() >= ID_LENGTH && !is_variable(token)) {
         return Some(format!("{token:?} is as long as an id"));
     }
     if lists_bytes(text) {
@@ -93,6 +93,11 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'))
 }
 
+/// Whether this is the name of an environment variable: capital words. No random id has neither small letters nor digits.
+fn is_variable(token: &str) -> bool {
+    token.contains('_') && token.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+}
+
 /// Whether there is a list of so many numbers, as `Debug` writes that of bytes.
 fn lists_bytes(text: &str) -> bool {
     text.split('[').skip(1).any(|list| {
@@ -104,6 +109,13 @@ fn lists_bytes(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_environment_variables_are_no_ids() {
+        assert_eq!(find("SESSION_CONNECTION_DEFAULT_FIGURES_INTERVAL", &[]), None);
+        assert!(find(&"A".repeat(ID_LENGTH), &[]).is_some());
+        assert!(find("SESSION_CONNECTION_DEFAULT_FIGURES_INTERVAl", &[]).is_some());
+    }
 
     #[test]
     fn ids_are_found_by_their_shape() {

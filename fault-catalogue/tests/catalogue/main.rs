@@ -3,6 +3,7 @@
 use secret_watch as _;
 
 mod clock;
+mod clusters;
 mod crowd;
 mod cut;
 mod ends;

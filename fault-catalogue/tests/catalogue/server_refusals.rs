@@ -191,7 +191,7 @@ fn f19_busy_with_a_script() {
 
 /// A connection for a single server to a node of a cluster.
 #[test]
-fn f21_part_of_a_cluster() {
+fn f21a_part_of_a_cluster() {
     let slots = |what: &'static str| {
         move |scene: &mut Scene| {
             scene.redis.cli(&["CLUSTER", what, "0", "16383"]);
@@ -199,7 +199,7 @@ fn f21_part_of_a_cluster() {
             eventually("the cluster has noticed", || scene.redis.cli(&["CLUSTER", "INFO"]).contains(state));
         }
     };
-    Fault::of("F21")
+    Fault::of("F21a")
         .of_a_server()
         .cluster_node()
         .prepare(slots("ADDSLOTSRANGE"))

@@ -15,6 +15,7 @@ struct Lean {
 /// Who may know whom. Stores and serializers know no web framework, the session logic knows neither stores, serializers
 /// nor frameworks, and a serializer that was not asked for is not there.
 const LEAN: &[Lean] = &[
+    Lean { package: "session-core", features: &["--no-default-features"], unwanted: &["metrics"] },
     Lean {
         package: "session-core",
         features: &["--all-features"],
@@ -43,13 +44,18 @@ const LEAN: &[Lean] = &[
     Lean { package: "session-serde", features: &["--all-features"], unwanted: &["axum-core", "http", "redis"] },
     Lean {
         package: "session-redis",
+        features: &["--no-default-features"],
+        unwanted: &["rustls", "rustls-native-certs", "tokio-rustls"],
+    },
+    Lean {
+        package: "session-redis",
         features: &["--all-features"],
         unwanted: &["axum-core", "http", "serde_json", "session-serde", "session-settings", "session-tower"],
     },
     Lean {
         package: "session-twemproxy",
         features: &["--all-features"],
-        unwanted: &["axum-core", "http", "rustls", "serde_json", "session-serde", "session-tower"],
+        unwanted: &["axum-core", "http", "rustls", "serde_json", "session-serde", "session-settings", "session-tower"],
     },
     Lean {
         package: "session-settings",
@@ -66,7 +72,11 @@ const LEAN: &[Lean] = &[
         features: &["--no-default-features"],
         unwanted: &["axum", "axum-core", "hyper", "postcard", "redis", "rmp-serde", "serde_json"],
     },
-    Lean { package: "session-tower", features: &["--all-features"], unwanted: &["axum", "hyper", "redis"] },
+    Lean {
+        package: "session-tower",
+        features: &["--all-features"],
+        unwanted: &["axum", "hyper", "metrics", "redis", "session-redis", "session-settings"],
+    },
 ];
 
 /// Features that are also checked together, because code depends on which of them are there.

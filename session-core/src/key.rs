@@ -182,7 +182,7 @@ impl KeyDerivation {
     /// [`ErrorKind::Config`] naming the setting with which no key can be made.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |setting: &str, why: &str| {
-            Err(Error::new(ErrorKind::Config, Operation::Configure, format!("{setting}: {why}")))
+            Err(Error::new(ErrorKind::Config, Operation::Configure, format!("`{setting}`: {why}")))
         };
         if self.prefix.bytes().any(|byte| byte.is_ascii_control()) {
             return wrong("key_prefix", "contains a control character");
@@ -298,9 +298,9 @@ mod tests {
     #[test]
     fn what_no_key_can_begin_with_is_a_wrong_setting() {
         for (keys, setting) in [
-            (KeyDerivation::hashed("a\nb"), "key_prefix: "),
-            (KeyDerivation::plain("p".repeat(982)), "key_prefix: "),
-            (KeyDerivation::default().with_application_name("\u{e9}".repeat(200)), "application_name: "),
+            (KeyDerivation::hashed("a\nb"), "`key_prefix`: "),
+            (KeyDerivation::plain("p".repeat(982)), "`key_prefix`: "),
+            (KeyDerivation::default().with_application_name("\u{e9}".repeat(200)), "`application_name`: "),
         ] {
             let error = keys.check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);

@@ -47,7 +47,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |setting: &str, why: &str| {
-            Err(Error::new(ErrorKind::Config, Operation::Configure, format!("{setting}: {why}")))
+            Err(Error::new(ErrorKind::Config, Operation::Configure, format!("`{setting}`: {why}")))
         };
         check_idle_timeout(self.idle_timeout)?;
         if self.expiry_slack > 100 {
@@ -90,7 +90,7 @@ impl Settings {
 
 pub(crate) fn check_idle_timeout(timeout: Duration) -> Result<()> {
     if timeout < Duration::from_millis(1) || timeout > LONGEST {
-        let text = "idle_timeout: from 1 millisecond to 100 years";
+        let text = "`idle_timeout`: from 1 millisecond to 100 years";
         return Err(Error::new(ErrorKind::Config, Operation::Configure, text));
     }
     Ok(())

@@ -68,17 +68,17 @@ impl Stores {
     ) -> Result<Self> {
         let wrong = |text: String| Error::new(ErrorKind::Config, Operation::Configure, text);
         if max_opened > 1 << 16 {
-            return Err(wrong("max_connections: at most 65,536".to_owned()));
+            return Err(wrong("`max_connections`: at most 65,536".to_owned()));
         }
         let mut open = Open::default();
         let name: Arc<str> = Arc::from(Connection::DEFAULT);
         let default = open.give(&name, Given::Provider(default))?;
         for (name, given) in others {
             if open.names.contains_key(&name) {
-                return Err(wrong(format!("connection: the name {name:?} is given twice")));
+                return Err(wrong(format!("`connection`: the name {name:?} is given twice")));
             }
             if name.len() > Connection::MAX_NAME_LENGTH {
-                return Err(wrong("connection: a name is longer than 255 bytes".to_owned()));
+                return Err(wrong("`connection`: a name is longer than 255 bytes".to_owned()));
             }
             open.give(&name, given).map_err(|error| error.with_connection(name))?;
         }

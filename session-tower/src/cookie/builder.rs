@@ -140,7 +140,7 @@ impl SessionCookieBuilder {
         check_path(&path)?;
         check_prefix(&name, secure, &path, domain.as_deref())?;
         if same_site == SameSite::None && !secure {
-            return wrong("cookie_secure: browsers refuse SameSite=None without Secure");
+            return wrong("`cookie_secure`: browsers refuse SameSite=None without Secure");
         }
 
         let mut cookie =
@@ -154,24 +154,24 @@ impl SessionCookieBuilder {
         }
         if let Some(max_age) = max_age {
             if max_age.as_secs() == 0 {
-                return wrong("cookie_max_age: at least one second");
+                return wrong("`cookie_max_age`: at least one second");
             }
-            let Ok(max_age) = max_age.try_into() else { return wrong("cookie_max_age: too long") };
+            let Ok(max_age) = max_age.try_into() else { return wrong("`cookie_max_age`: too long") };
             cookie = cookie.max_age(max_age);
         }
         let keys = match signing_keys {
             None => None,
             Some(keys) => {
                 let Ok(keys) = keys.into_iter().collect::<Result<Vec<_>, _>>() else {
-                    return wrong("signing_keys: a key has at least 64 bytes");
+                    return wrong("`signing_keys`: a key has at least 64 bytes");
                 };
-                let Some(keys) = SigningKeys::new(keys) else { return wrong("signing_keys: at least one key") };
+                let Some(keys) = SigningKeys::new(keys) else { return wrong("`signing_keys`: at least one key") };
                 Some(keys)
             }
         };
         match checked(cookie.build(), keys) {
             Some(cookie) => Ok(cookie),
-            None => wrong("cookie_name, cookie_domain, cookie_path: cannot be written as a header"),
+            None => wrong("`cookie_name`, `cookie_domain`, `cookie_path`: cannot be written as a header"),
         }
     }
 }
@@ -201,7 +201,7 @@ fn wrong<T>(text: &'static str) -> Result<T> {
 fn check_name(name: &str) -> Result<()> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > 256 || !name.bytes().all(is_token) {
-        return wrong("cookie_name: 1 to 256 letters, digits or !#$%&'*+-.^_`|~");
+        return wrong("`cookie_name`: 1 to 256 letters, digits or !#$%&'*+-.^_`|~");
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ fn check_domain(domain: Option<&str>) -> Result<()> {
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     match domain {
         Some(domain) if domain.is_empty() || domain.len() > 253 || !domain.bytes().all(is_host) => {
-            wrong("cookie_domain: letters, digits, hyphens and dots; other scripts in their ASCII form")
+            wrong("`cookie_domain`: letters, digits, hyphens and dots; other scripts in their ASCII form")
         }
         _ => Ok(()),
     }
@@ -219,7 +219,7 @@ fn check_domain(domain: Option<&str>) -> Result<()> {
 fn check_path(path: &str) -> Result<()> {
     let is_path = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && byte != b';';
     if !path.starts_with('/') || path.len() > 1024 || !path.bytes().all(is_path) {
-        return wrong("cookie_path: starts with a slash, visible ASCII without semicolons, at most 1,024 bytes");
+        return wrong("`cookie_path`: starts with a slash, visible ASCII without semicolons, at most 1,024 bytes");
     }
     Ok(())
 }
@@ -229,13 +229,13 @@ fn check_prefix(name: &str, secure: bool, path: &str, domain: Option<&str>) -> R
     let starts_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let host = starts_with("__Host-");
     if (host || starts_with("__Secure-")) && !secure {
-        return wrong("cookie_secure: a name that starts with __Host- or __Secure- needs Secure");
+        return wrong("`cookie_secure`: a name that starts with __Host- or __Secure- needs Secure");
     }
     if host && domain.is_some() {
-        return wrong("cookie_domain: not with a name that starts with __Host-; set another cookie_name");
+        return wrong("`cookie_domain`: not with a name that starts with __Host-; set another `cookie_name`");
     }
     if host && path != "/" {
-        return wrong("cookie_path: only / with a name that starts with __Host-; set another cookie_name");
+        return wrong("`cookie_path`: only / with a name that starts with __Host-; set another `cookie_name`");
     }
     Ok(())
 }

@@ -593,14 +593,7 @@ async fn a_destruction_reaches_what_was_given_up() {
         for refused in [false, true] {
             for arrives_late in [false, true] {
                 let scene = Scene::new().await;
-                let session = match rotated {
-                    true => scene.here().await,
-                    false => scene.here.open(&RequestContext::default(), None).await.unwrap(),
-                };
-                session.insert("name", "second").unwrap();
-                session.rotate_id().unwrap();
-                scene.desk.delay_commit();
-                session.commit().await.unwrap_err();
+                let session = creation_under_way(&scene, rotated).await;
                 if refused {
                     scene.desk.rule("commit", Rule::Fail(ErrorKind::Auth));
                 } else {

@@ -1,7 +1,7 @@
 //! One test for each setting that is the same for all connections, and for what is only set in code.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use session_core::{
@@ -34,23 +34,6 @@ async fn write(manager: &SessionManager<Codec>, context: &RequestContext) {
     session.close().await.result.unwrap();
 }
 
-/// A settings' builder, whose keys' beginnings are collected where they are made: as the whole rule, a callback.
-async fn key_of(settings: &Settings) -> String {
-    let seen = Arc::new(Mutex::new(String::new()));
-    let noted = Arc::clone(&seen);
-    let builder = settings.clone().overlay(in_memory()).manager_builder().unwrap();
-    let manager = builder
-        .key_derivation(KeyDerivation::custom(move |_, id| {
-            let key = format!("of a callback:{}", id.fingerprint());
-            noted.lock().unwrap().clone_from(&key);
-            SessionKey::new(key)
-        }))
-        .build()
-        .unwrap();
-    write(&manager, &RequestContext::default()).await;
-    seen.lock().unwrap().clone()
-}
-
 #[tokio::test]
 async fn connection_callback() {
     let memory = || ConnectionSettings::new().provider(Provider::Memory);
@@ -70,7 +53,16 @@ async fn connection_callback() {
 
 #[tokio::test]
 async fn key_callback() {
-    assert!(key_of(&new()).await.starts_with("of a callback:"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let keys = KeyDerivation::custom(move |_, id| {
+        count.fetch_add(1, Ordering::SeqCst);
+        SessionKey::new(format!("of a callback:{}", id.fingerprint()))
+    });
+    // It wins over the settings, like everything that is given to the builder.
+    let builder = in_memory().key_prefix("shop:").manager_builder().unwrap();
+    write(&builder.key_derivation(keys).build().unwrap(), &RequestContext::default()).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -404,6 +404,56 @@ async fn changes_of_a_session_that_outgrew_its_limit_are_refused() {
     assert_eq!(name(&there).as_deref(), Some("first"));
 }
 
+/// Nobody would be told the new id, and the old one would be dead.
+#[tokio::test(start_paused = true)]
+async fn a_change_of_id_that_was_given_up_is_not_made_later() {
+    let scene = Scene::new().await;
+    let rotating = scene.here().await;
+    rotating.rotate_id().unwrap();
+    let there = scene.there().await;
+    // In steps, each of which its own process can still load.
+    for part in ["a", "b"] {
+        let large = SessionManager::builder(scene.desk.clone(), Json).max_session_bytes(20_000).build().unwrap();
+        let session = open(&large, scene.id).await;
+        session.insert(part, &"x".repeat(6_000)).unwrap();
+        session.commit().await.unwrap();
+    }
+    let reader = scene.here().await;
+    assert_eq!(reader.names().unwrap_err().kind(), ErrorKind::TooLarge);
+    let closed = rotating.close().await;
+    let error = closed.result.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::TooLarge, Effect::NotApplied));
+    assert_eq!(closed.client, ClientId::Keep);
+    drop(there);
+    let large = SessionManager::builder(scene.desk.clone(), Json).max_session_bytes(20_000).build().unwrap();
+    let shrinking = open(&large, scene.id).await;
+    shrinking.remove("a").unwrap();
+    shrinking.remove("b").unwrap();
+    shrinking.commit().await.unwrap();
+    let next = scene.here().await;
+    next.insert("name", "second").unwrap();
+    next.commit().await.unwrap();
+    assert_eq!(name(&scene.there().await).as_deref(), Some("second"), "under the id that everybody has");
+    drop(reader);
+}
+
+/// What another request's write was refused for takes the change of id along.
+#[tokio::test(start_paused = true)]
+async fn a_change_of_id_that_was_given_up_with_others_changes_is_not_made() {
+    let scene = Scene::new().await;
+    let (writing, rotating) = (scene.here().await, scene.here().await);
+    writing.insert("name", "second").unwrap();
+    scene.desk.rule("commit", Rule::LoseAnswer);
+    commit(&writing).await.unwrap().unwrap_err();
+    rotating.rotate_id().unwrap();
+    scene.desk.rule("commit", Rule::Fail(ErrorKind::Auth));
+    let closed = rotating.close().await;
+    assert_eq!(closed.result.unwrap_err().kind(), ErrorKind::Auth);
+    assert_eq!(closed.client, ClientId::Keep);
+    assert_eq!(name(&scene.here().await).as_deref(), Some("second"));
+    assert_eq!(name(&scene.there().await).as_deref(), Some("second"));
+}
+
 /// A session whose creation, or copy under a new id, has not arrived yet, and nobody knows that.
 async fn creation_under_way(scene: &Scene, rotated: bool) -> Session {
     let session = match rotated {

@@ -306,7 +306,8 @@ impl State {
         self.astray.push((key, generation));
     }
 
-    /// Gives up every change that is not acknowledged, and tells their authors.
+    /// Gives up every change that is not acknowledged, and tells their authors. A change of id of which nothing can be
+    /// stored is none any more; where a copy may be, it remains to be seen to.
     pub(crate) fn give_up_all(&mut self, error: &Error) {
         let mut failures = std::mem::take(&mut self.failures);
         for slot in &mut self.slots {
@@ -314,6 +315,10 @@ impl State {
         }
         let mut others: Vec<Author> = self.touched.take().chain(self.idle.authors.take()).collect();
         others.extend(self.rotation.iter_mut().flat_map(|rotation| rotation.authors.drain(..)));
+        if !self.has_copy() {
+            // Made later all the same, it would take the session from everybody: nobody would be told the new id.
+            self.rotation = None;
+        }
         failures.extend(others.into_iter().map(|author| Failure { author, error: error.clone() }));
         self.failures = failures;
         self.idle.flying = None;

@@ -222,7 +222,10 @@ impl Shared {
                 Ok(Answered::GoOn)
             }
             Ok(Committed::Conflict(found)) => {
-                self.observe(|| Event::Conflict(route.subject(state.place.as_ref()), named(&batch, &found)));
+                // Without any attribute only the number was used up: nobody else is in the way.
+                if !found.is_empty() {
+                    self.observe(|| Event::Conflict(route.subject(state.place.as_ref()), named(&batch, &found)));
+                }
                 state.conflicted(&batch, found, impatient);
                 Ok(Answered::Conflict)
             }

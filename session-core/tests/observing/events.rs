@@ -61,6 +61,33 @@ async fn everything_in_its_order_after_the_acknowledgement() {
     assert!(!shown.contains(&id.expose()) && !shown.contains("dark"), "{shown}");
 }
 
+/// A conflict whose answer was lost, and the attribute is as it was when the batch is sent again.
+#[tokio::test]
+async fn a_number_that_was_used_up_is_no_conflict() {
+    let path = Path::new();
+    let told = Told::new();
+    let here = builder(&path).observer(told.clone()).build().unwrap();
+    let (session, id) = create(&here).await;
+    let (there, _) = process(&path.memory);
+    let other = open(&there, &id).await;
+    session.update("theme", |theme: &mut String| theme.push('!')).unwrap();
+    path.fail(Call::Commit, Side::Before, ErrorKind::OutcomeUnknown);
+    session.commit().await.unwrap_err();
+    other.insert("theme", "dark").unwrap();
+    other.commit().await.unwrap();
+    path.fail(Call::Commit, Side::After, ErrorKind::OutcomeUnknown);
+    session.commit().await.unwrap_err();
+    path.heal();
+    other.insert("theme", "light").unwrap();
+    other.commit().await.unwrap();
+    here.shutdown().await;
+    told.take();
+    session.commit().await.unwrap();
+    assert_eq!(session.get::<String>("theme").unwrap().as_deref(), Some("light!"));
+    here.shutdown().await;
+    assert_eq!(told.take(), ["written theme/8"]);
+}
+
 #[tokio::test]
 async fn sizes_when_loaded_and_committed() {
     let path = Path::new();

@@ -91,7 +91,8 @@ impl Observer for Told {
     }
 
     fn conflict(&self, subject: &Subject, attributes: &[AttributeName]) {
-        self.tell(Some(subject), format!("conflict {}", attributes[0]));
+        let names: Vec<_> = attributes.iter().map(AttributeName::as_str).collect();
+        self.tell(Some(subject), format!("conflict {}", names.join(" ")));
     }
 
     fn missed(&self, events: u64) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::{Instrument as _, field};
+use tracing::{Instrument as _, Span, field};
 
 use super::batch::Purpose;
 use super::state::State;
@@ -124,21 +124,7 @@ impl Shared {
                     load: true,
                 }
             };
-            let span = tracing::debug_span!(
-                "load",
-                session = live.shown(),
-                connection = &*live.store.name,
-                bytes = field::Empty,
-                attributes = field::Empty,
-            );
-            let loading = live.store.provider.load(&asked.key, live.store.writer);
-            let loaded = loading.instrument(span.clone()).await;
-            let loaded = loaded.map_err(|error| live.store.named(error))?;
-            if let Loaded::Session(stored) = &loaded
-                && !span.is_disabled()
-            {
-                span.record("bytes", stored.size()).record("attributes", stored.attributes.len());
-            }
+            let (loaded, span) = live.loaded_from(&asked.key).await?;
             let applied = span.in_scope(|| self.apply(live, route, &asked, loaded))?;
             if let Some(validated) = applied {
                 return Ok(validated);
@@ -208,6 +194,27 @@ impl Shared {
         live.commits.join(Operation::Destroy, live.operation_timeout(), self.settle(live, route)).await?;
         // The request that destroys it tells the client to forget the id; any other must not replace what that gets.
         Ok(if alone { Validated::Absent } else { Validated::Ended })
+    }
+}
+
+impl Live {
+    /// What the store holds under this key, and the span in which it was asked for.
+    pub(super) async fn loaded_from(&self, key: &SessionKey) -> Result<(Loaded, Span)> {
+        let span = tracing::debug_span!(
+            "load",
+            session = self.shown(),
+            connection = &*self.store.name,
+            bytes = field::Empty,
+            attributes = field::Empty,
+        );
+        let loaded = self.store.provider.load(key, self.store.writer).instrument(span.clone()).await;
+        let loaded = loaded.map_err(|error| self.store.named(error))?;
+        if let Loaded::Session(stored) = &loaded
+            && !span.is_disabled()
+        {
+            span.record("bytes", stored.size()).record("attributes", stored.attributes.len());
+        }
+        Ok((loaded, span))
     }
 }
 

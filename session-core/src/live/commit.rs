@@ -307,9 +307,7 @@ impl Shared {
             (state.destructions(), state.astray.clone())
         };
         for (key, destruction) in targets {
-            let span = tracing::debug_span!("destroy", session = live.shown(), connection = &*live.store.name);
-            let answer = live.store.provider.destroy(&key, &destruction).instrument(span).await;
-            let answer = answer.map_err(|error| live.store.named(error).with_operation(Operation::Destroy))?;
+            let answer = live.destroy_at(&key, &destruction).await?;
             let mut state = live.lock()?;
             // What was the session is told by the id that requests came with: another process may have given it another
             // one, of which a copy that was on its way here says nothing. An earlier attempt may have found it.
@@ -320,10 +318,8 @@ impl Shared {
         }
         for (key, generation) in astray {
             let destruction = Destruction { generation, leave_tombstone: true };
-            match live.store.provider.destroy(&key, &destruction).await {
-                Err(error) if error.kind().is_retryable() => {
-                    return Err(live.store.named(error).with_operation(Operation::Destroy));
-                }
+            match live.destroy_at(&key, &destruction).await {
+                Err(error) if error.kind().is_retryable() => return Err(error),
                 // Why it was given up, perhaps; nobody has its id.
                 Err(error) => tracing::debug!(%error, "a creation that was given up could not be destroyed"),
                 Ok(Destroyed::Done | Destroyed::NothingFound) => {}
@@ -335,6 +331,15 @@ impl Shared {
         self.table.remove(live);
         self.observe(|| Event::Destroyed(live.subject(route)));
         Ok(())
+    }
+}
+
+impl Live {
+    /// Has the store destroy what is under this key.
+    pub(super) async fn destroy_at(&self, key: &SessionKey, destruction: &Destruction) -> Result<Destroyed> {
+        let span = tracing::debug_span!("destroy", session = self.shown(), connection = &*self.store.name);
+        let destroyed = self.store.provider.destroy(key, destruction).instrument(span).await;
+        destroyed.map_err(|error| self.store.named(error).with_operation(Operation::Destroy))
     }
 }
 

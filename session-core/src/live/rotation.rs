@@ -95,7 +95,7 @@ impl Shared {
         match retired.map_err(named)? {
             Retired::Done => self.succeed(live, route),
             Retired::Changed => {
-                let loaded = live.store.provider.load(&old, live.store.writer).await.map_err(named)?;
+                let (loaded, _) = live.loaded_from(&old).await.map_err(named)?;
                 match self.carry(live, loaded)? {
                     Carry::GoOn => Ok(()),
                     Carry::Ended(copy, generation) => self.end_with_copy(live, &copy, generation).await,
@@ -163,9 +163,9 @@ impl Shared {
     /// Somebody destroyed the session while its id was being changed: the copy must not survive it.
     async fn end_with_copy(&self, live: &Arc<Live>, copy: &Place, generation: Generation) -> Result<()> {
         let destruction = Destruction { generation, leave_tombstone: false };
-        let destroyed = live.store.provider.destroy(&copy.key, &destruction).await;
+        let destroyed = live.destroy_at(&copy.key, &destruction).await;
         let (Destroyed::Done | Destroyed::NothingFound) =
-            destroyed.map_err(|error| live.store.named(error).with_operation(Operation::Rotate))?;
+            destroyed.map_err(|error| error.with_operation(Operation::Rotate))?;
         live.lock()?.end();
         self.table.remove(live);
         Ok(())

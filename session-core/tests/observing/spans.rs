@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use session_core::{ErrorKind, KeyDerivation, SizeHandler};
+use session_core::{ErrorKind, KeyDerivation, RequestContext, SessionManagerBuilder, SizeHandler};
+use session_serde::Json;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::common::{Call, Path, Side, builder, create, open};
+use crate::common::{Call, Manager, Path, Side, builder, create, open};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -34,8 +35,7 @@ async fn every_step_has_a_span_that_tells_no_secret() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let path = Path::new();
-    let here = builder(&path)
-        .key_derivation(KeyDerivation::plain("plain:"))
+    let here = keys_shown(&path)
         .max_session_bytes(100)
         .size_handler(SizeHandler::custom(|_| panic!("in the size handler")))
         .build()
@@ -56,11 +56,28 @@ async fn every_step_has_a_span_that_tells_no_secret() {
     session.close().await.result.unwrap_err();
     path.heal();
     open(&here, &new).await;
+    let elsewhere = Path::to(&path.memory);
+    let there = keys_shown(&elsewhere).build().unwrap();
+    change_elsewhere_during_rotation(&path, &here, &there).await;
+    end_elsewhere_during_rotation(&path, &here, &there).await;
+    destroy_what_was_given_up(&path, &here).await;
     here.shutdown().await;
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for secret in [old.expose(), new.expose(), "secret value".to_owned(), "light".to_owned()] {
         assert!(!log.contains(&secret), "{log}");
+    }
+    let calls = [path.take_calls(), elsewhere.take_calls()].concat();
+    for (call, span) in [
+        (Call::Check, "TRACE check{"),
+        (Call::Load, "DEBUG load{"),
+        (Call::Commit, "DEBUG commit{"),
+        (Call::Renew, "DEBUG renew{"),
+        (Call::Destroy, "DEBUG destroy{"),
+        (Call::Retire, "DEBUG rotate{"),
+    ] {
+        let spans = log.lines().filter(|line| line.contains(span) && line.contains("close time.busy")).count();
+        assert_eq!(spans, calls.iter().filter(|it| **it == call).count(), "{call:?} in\n{log}");
     }
     let (before, after) = (old.fingerprint(), new.fingerprint());
     for expected in [
@@ -76,4 +93,53 @@ async fn every_step_has_a_span_that_tells_no_secret() {
     ] {
         assert!(log.contains(&expected), "{expected} is not in\n{log}");
     }
+}
+
+/// Settings of a process whose keys hold the ids.
+fn keys_shown(path: &Arc<Path>) -> SessionManagerBuilder<Json> {
+    builder(path).key_derivation(KeyDerivation::plain("plain:"))
+}
+
+/// Makes another process write what is to be carried to the new id.
+async fn change_elsewhere_during_rotation(path: &Arc<Path>, here: &Manager, there: &Manager) {
+    let (session, id) = create(here).await;
+    session.rotate_id().unwrap();
+    let other = open(there, &id).await;
+    let stop = path.stop(Call::Retire, Side::Before);
+    let (rotated, ()) = tokio::join!(session.commit(), async {
+        stop.reached().await;
+        other.increment("visits", 1).unwrap();
+        other.commit().await.unwrap();
+        stop.go_on();
+    });
+    rotated.unwrap();
+    assert_eq!(session.get::<i64>("visits").unwrap(), Some(2));
+}
+
+/// Makes another process end the session when its copy is stored already.
+async fn end_elsewhere_during_rotation(path: &Arc<Path>, here: &Manager, there: &Manager) {
+    let (session, id) = create(here).await;
+    session.rotate_id().unwrap();
+    let other = open(there, &id).await;
+    let stop = path.stop(Call::Retire, Side::Before);
+    let (rotated, ()) = tokio::join!(session.commit(), async {
+        stop.reached().await;
+        other.destroy().unwrap();
+        other.commit().await.unwrap();
+        stop.go_on();
+    });
+    assert_eq!(rotated.unwrap_err().kind(), ErrorKind::Gone);
+}
+
+/// Destroys a session whose creation is in doubt.
+async fn destroy_what_was_given_up(path: &Arc<Path>, here: &Manager) {
+    let session = here.open(&RequestContext::default(), None).await.unwrap();
+    session.insert("theme", "light").unwrap();
+    for kind in [ErrorKind::OutcomeUnknown, ErrorKind::Auth] {
+        path.fail(Call::Commit, Side::After, kind);
+        assert_eq!(session.commit().await.unwrap_err().kind(), kind);
+    }
+    path.heal();
+    session.destroy().unwrap();
+    session.commit().await.unwrap();
 }

@@ -41,15 +41,15 @@ impl Delivery {
     /// Has an event told. Never waits for an observer.
     pub(crate) fn accept(&self, event: Event) {
         let mut state = self.0.lock();
+        if !state.started {
+            state.started = self.start();
+        }
         if state.events.len() >= EVENTS_WAITING_AT_MOST {
             state.missed += 1;
             return;
         }
         state.events.push_back(event);
         state.accepted += 1;
-        if !state.started {
-            state.started = self.start();
-        }
         drop(state);
         self.0.arrived.notify_one();
     }

@@ -106,10 +106,15 @@ impl Stores {
     }
 
     fn find_or_open(&self, wanted: &Connection) -> Result<Arc<Store>> {
-        let found = self.read().find(wanted)?;
-        let options = match found {
-            Found::Store(store) => return Ok(store),
-            Found::Options(options) => options,
+        let options = {
+            let open = self.read();
+            match open.find(wanted)? {
+                Found::Store(store) => return Ok(store),
+                Found::Options(options) => {
+                    open.check_room(wanted, self.max_opened)?;
+                    options
+                }
+            }
         };
         // Not under the lock: these may be options of the application's own.
         let opened = options.open(wanted.database)?;
@@ -192,6 +197,16 @@ impl Open {
         Ok(store)
     }
 
+    /// Refuses what surely would be one connection too many, before anything is made for it.
+    fn check_room(&self, wanted: &Connection, max_opened: usize) -> Result<()> {
+        // Of a known name only the options tell which database they name.
+        let may_be_open = self.names.get(&wanted.name).is_some_and(|named| match wanted.database {
+            Some(database) => named.databases.values().any(|store| store.database == database),
+            None => true,
+        });
+        if may_be_open || self.opened < max_opened { Ok(()) } else { Err(too_many(max_opened)) }
+    }
+
     /// Adds a connection that the callback asked for.
     fn insert(
         &mut self,
@@ -210,13 +225,7 @@ impl Open {
                 self.opened += 1;
                 store
             }
-            None => {
-                let text = format!(
-                    "the connection callback has opened {max_opened} connections, as many as it may (setting \
-                     `max_connections`); it should choose among a fixed number of names and databases"
-                );
-                return Err(Error::new(ErrorKind::KeyCallback, Operation::Route, text));
-            }
+            None => return Err(too_many(max_opened)),
         };
         let named = self.names.entry(Arc::clone(&wanted.name));
         let named = named.or_insert_with(|| Named { options: Some(options), given: false, databases: HashMap::new() });
@@ -232,4 +241,12 @@ impl Open {
         self.all.push(Arc::clone(&store));
         Ok(store)
     }
+}
+
+fn too_many(max_opened: usize) -> Error {
+    let text = format!(
+        "the connection callback has opened {max_opened} connections, as many as it may (setting `max_connections`); it \
+         should choose among a fixed number of names and databases"
+    );
+    Error::new(ErrorKind::KeyCallback, Operation::Route, text)
 }

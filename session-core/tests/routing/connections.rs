@@ -217,6 +217,8 @@ async fn a_callback_that_makes_up_names_is_stopped() {
     // One database of the given one and four others are open, and remain so.
     assert_eq!(kinds, [ErrorKind::KeyCallback; 196]);
     assert_eq!(manager.connections().len(), 3 + 5);
+    let opened = farm.take_opened().into_iter().filter(|(address, _)| *address == "new").count();
+    assert_eq!(opened, 4, "nothing is opened for what is refused");
     let none = builder(&farm).max_connections(0).build().unwrap();
     assert_eq!(open(&none, "given".into()).await, Ok(()));
     let database = Connection::named("given").with_database(1);

@@ -11,12 +11,13 @@ use crate::provider::RedisProvider;
 /// The database that is chosen takes the place of the one that the settings name.
 impl ConnectionOptions for RedisConfig {
     fn open(&self, database: Option<u32>) -> Result<OpenConnection> {
-        let database = match database {
-            Some(database) => database,
-            None => self.check()?.endpoint.database,
+        let settings = self.check()?;
+        let settings = match database {
+            Some(database) => settings.in_database(database)?,
+            None => settings,
         };
-        let provider = RedisProvider::in_database(self, database)?;
-        Ok(OpenConnection { database, provider: Arc::new(provider) })
+        let database = settings.endpoint.database;
+        Ok(OpenConnection { database, provider: Arc::new(RedisProvider::with_settings(self, settings)) })
     }
 
     fn same_as(&self, other: &dyn ConnectionOptions) -> bool {

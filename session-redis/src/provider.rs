@@ -51,20 +51,16 @@ impl RedisProvider {
     ///
     /// [`ErrorKind::Config`](session_core::ErrorKind::Config) naming the setting that is wrong.
     pub fn new(config: &RedisConfig) -> Result<Self> {
-        Self::with_settings(config, config.check()?)
+        Ok(Self::with_settings(config, config.check()?))
     }
 
-    /// The same in this database instead of that of the settings.
-    pub(crate) fn in_database(config: &RedisConfig, database: u32) -> Result<Self> {
-        Self::with_settings(config, config.check()?.in_database(database)?)
-    }
-
-    fn with_settings(config: &RedisConfig, settings: RedisSettings) -> Result<Self> {
+    /// With these settings, to which the configuration has led.
+    pub(crate) fn with_settings(config: &RedisConfig, settings: RedisSettings) -> Self {
         let endpoint = settings.endpoint.clone();
         let reach = Reach::new(&settings);
         let refusals = reach.refusals();
         let steps = Steps::new(reach, settings.max_value_bytes).with_refusals(refusals, error::should_reconnect);
-        Ok(Self {
+        Self {
             steps,
             capabilities: Capabilities::unlimited()
                 .with_operation_timeout(settings.operation_timeout)
@@ -72,7 +68,7 @@ impl RedisProvider {
                 .with_server_push(true),
             endpoint,
             config: config.clone(),
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use session_core::{Error, ErrorKind, Operation};
+use session_core::{ConnectionOptions as _, Error, ErrorKind, Operation};
 use session_redis::transport::{Address, Credentials};
 use session_redis::{RedisConfig, RedisProvider, Servers, Topology};
 
@@ -252,6 +252,10 @@ fn a_settings_provider_answers_what_a_url_would_say() {
     assert_eq!(settings.endpoint.credentials, credentials(Some("shop"), "sesame"));
     assert_eq!((settings.endpoint.database, settings.operation_timeout), (3, Duration::from_secs(2)));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(config.open(None).unwrap().database, 3);
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "once for each connection");
+    assert_eq!(config.open(Some(4)).unwrap().database, 4);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
     assert_eq!(config, config.clone());
     assert!(!format!("{config:?} {:?}", RedisProvider::new(&config).unwrap()).contains("sesame"));
 }

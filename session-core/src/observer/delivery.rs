@@ -38,20 +38,21 @@ impl Delivery {
         Self(Arc::new(Queue { observers, state: Mutex::default(), arrived: Condvar::new(), told: Condvar::new() }))
     }
 
-    /// Has an event told. Never waits for an observer.
-    pub(crate) fn accept(&self, event: Event) {
+    /// Has an event told; `false` if it is dropped, because too many wait. Never waits for an observer.
+    pub(crate) fn accept(&self, event: Event) -> bool {
         let mut state = self.0.lock();
         if !state.started {
             state.started = self.start();
         }
         if state.events.len() >= EVENTS_WAITING_AT_MOST {
             state.missed += 1;
-            return;
+            return false;
         }
         state.events.push_back(event);
         state.accepted += 1;
         drop(state);
         self.0.arrived.notify_one();
+        true
     }
 
     /// Starts the thread; `false` if the system has none to give, which the next event tries again.

@@ -19,27 +19,32 @@ pub(crate) struct Figures {
 
 /// What was told last.
 struct Told {
+    /// When that was last to be told.
     at: Instant,
-    /// By the connections' numbers. What is missing was opened since.
-    counts: HashMap<u32, Traffic>,
+    /// What was told of each connection, by its number, and when: earlier if the observers missed it the last time. What
+    /// is missing was opened since.
+    counts: HashMap<u32, (Instant, Traffic)>,
 }
 
 impl Figures {
     /// Counts from here on.
     pub(crate) fn new(stores: &[Arc<Store>]) -> Self {
-        let counts = stores.iter().map(|store| (store.number, store.provider.traffic())).collect();
-        Self { running: AtomicBool::new(false), told: Mutex::new(Told { at: Instant::now(), counts }) }
+        let at = Instant::now();
+        let counts = stores.iter().map(|store| (store.number, (at, store.provider.traffic()))).collect();
+        Self { running: AtomicBool::new(false), told: Mutex::new(Told { at, counts }) }
     }
 
     /// Tells what was added since the last time.
     pub(crate) fn tell(&self, stores: &[Arc<Store>], delivery: &Delivery) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let over = now - std::mem::replace(&mut told.at, now);
+        let before = std::mem::replace(&mut told.at, now);
         for store in stores {
             let count = store.provider.traffic();
-            let earlier = told.counts.insert(store.number, count).unwrap_or_default();
-            delivery.accept(Event::Traffic(Arc::clone(&store.name), count.since(&earlier), over));
+            let (at, earlier) = *told.counts.entry(store.number).or_insert((before, Traffic::default()));
+            if delivery.accept(Event::Traffic(Arc::clone(&store.name), count.since(&earlier), now - at)) {
+                told.counts.insert(store.number, (now, count));
+            }
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What goes over each connection, told every so often.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use session_core::{
-    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, Loaded, MemoryProvider, Renewal, Renewed,
-    RequestContext, Result, Retired, Retirement, SessionKey, SessionManager, SessionProvider, Traffic, WriterId,
+    Capabilities, Checked, Commit, Committed, Destroyed, Destruction, EVENTS_WAITING_AT_MOST, Loaded, MemoryProvider,
+    Renewal, Renewed, RequestContext, Result, Retired, Retirement, SessionKey, SessionManager, SessionProvider,
+    Traffic, WriterId,
 };
 use session_serde::Json;
 
@@ -128,6 +129,24 @@ async fn per_connection_since_the_last_time() {
             "traffic second 7 7 70 700 over 29999 ms",
         ]
     );
+}
+
+/// What was dropped, because the observer had not dealt with what came before, is told the next time.
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_is_made_up_for() {
+    let (go_on, waiting) = mpsc::channel::<()>();
+    let waiting = Mutex::new(waiting);
+    let told = Told::then(move |_| waiting.lock().unwrap().recv().unwrap_or_default());
+    let manager = SessionManager::builder(Counting::new(), Json).observer(told.clone()).build().unwrap();
+    send(&manager, EVENTS_WAITING_AT_MOST).await;
+    tokio::time::sleep(Duration::from_millis(30_001)).await;
+    drop(go_on);
+    until("there is room again", || told.len() > EVENTS_WAITING_AT_MOST).await;
+    send(&manager, 1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    manager.shutdown().await;
+    let expected = ["traffic default 0 0 0 0 over 1 ms", "traffic default 1025 1025 10250 102500 over 60000 ms"];
+    assert_eq!(figures(&told), expected);
 }
 
 #[tokio::test(start_paused = true)]

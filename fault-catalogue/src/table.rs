@@ -228,6 +228,7 @@ fn kind_of(text: &str) -> ErrorKind {
         Gone,
         Conflict,
         NotACounter,
+        ReadOnly,
         TooLate,
         Corrupt,
         Encode,

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Conflict,
     /// An increment met something that is no counter, or left the range of counters.
     NotACounter,
+    /// The request opened its session to read it only. Change it in a request that may.
+    ReadOnly,
     /// The response head was already sent, so no id can reach the client any more.
     TooLate,
     /// The attribute's bytes cannot be decoded as the type asked for. The attribute is left as it is.
@@ -71,6 +73,7 @@ impl ErrorKind {
             Self::Gone => "the session is gone",
             Self::Conflict => "the update could not be merged in time",
             Self::NotACounter => "not a counter",
+            Self::ReadOnly => "the session was opened to be read only",
             Self::TooLate => "the response head was already sent",
             Self::Corrupt => "the attribute cannot be decoded",
             Self::Encode => "the value cannot be encoded",

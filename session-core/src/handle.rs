@@ -9,6 +9,7 @@ use crate::attribute::Author;
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::{Fingerprint, SessionId};
 use crate::live::{Live, Phase};
+use crate::mode::ConcurrencyMode;
 use crate::on_drop::OnDrop;
 use crate::provider::Destroyed;
 use crate::route::Route;
@@ -20,6 +21,7 @@ pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) route: Route,
     pub(crate) author: Author,
+    mode: ConcurrencyMode,
     part: Mutex<Part>,
 }
 
@@ -117,7 +119,14 @@ impl Handle {
             last_error: degraded.clone(),
             degraded,
         };
-        Self { shared: Arc::clone(shared), route, author: shared.next_author(), part: Mutex::new(part) }
+        let author = shared.next_author();
+        Self { shared: Arc::clone(shared), route, author, mode: ConcurrencyMode::Merge, part: Mutex::new(part) }
+    }
+
+    /// The same in this mode.
+    pub(crate) fn in_mode(mut self, mode: ConcurrencyMode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// The live session as it stands for this request.
@@ -125,12 +134,34 @@ impl Handle {
         Arc::clone(&self.part().held.live)
     }
 
+    /// Whether this request may do that to its session.
+    pub(crate) fn check_mode(&self, operation: Operation) -> Result<()> {
+        match self.mode {
+            ConcurrencyMode::Merge => Ok(()),
+            ConcurrencyMode::ReadOnly => {
+                let text = "change the session in a request whose concurrency mode is to merge";
+                Err(Error::new(ErrorKind::ReadOnly, operation, text))
+            }
+        }
+    }
+
     /// The live session, to be changed by this request.
     ///
     /// # Errors
     ///
-    /// `TooLate` if the change would create a session whose id cannot reach the client any more.
+    /// `ReadOnly` if it may not.
     pub(crate) fn live_to_change(&self) -> Result<Arc<Live>> {
+        self.check_mode(Operation::Change)?;
+        Ok(self.live())
+    }
+
+    /// The live session, for this request to put something into it.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` if it may not, and `TooLate` if that would create a session whose id cannot reach the client any more.
+    pub(crate) fn live_to_fill(&self) -> Result<Arc<Live>> {
+        self.check_mode(Operation::Change)?;
         let (live, closed) = {
             let part = self.part();
             // What nobody will ever see under any id may be written at any time.
@@ -148,6 +179,7 @@ impl Handle {
     }
 
     pub(crate) fn rotate(&self) -> Result<()> {
+        self.check_mode(Operation::Rotate)?;
         if self.part().closed {
             return Err(too_late().with_operation(Operation::Rotate));
         }
@@ -171,6 +203,7 @@ impl Handle {
     }
 
     pub(crate) fn destroy(&self) -> Result<()> {
+        self.check_mode(Operation::Destroy)?;
         {
             let part = self.part();
             if let Some(error) = &part.degraded {

@@ -18,6 +18,7 @@ mod limits;
 mod live;
 mod manager;
 mod memory;
+mod mode;
 mod name;
 mod observer;
 mod on_drop;
@@ -44,6 +45,7 @@ pub use key::{KeyDerivation, SessionKey};
 pub use limits::{Oversize, OversizeAt, SizeAction, SizeHandler};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use memory::MemoryProvider;
+pub use mode::ConcurrencyMode;
 pub use name::AttributeName;
 #[cfg(feature = "metrics")]
 pub use observer::MetricsObserver;

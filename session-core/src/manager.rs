@@ -11,6 +11,7 @@ use crate::handle::Handle;
 use crate::id::SessionId;
 use crate::key::KeyDerivation;
 use crate::limits::SizeHandler;
+use crate::mode::ConcurrencyMode;
 use crate::observer::{Observer, Subject};
 use crate::provider::{Capabilities, SessionProvider};
 use crate::route::{ConnectionCallback, Place, Route, Routing};
@@ -57,6 +58,33 @@ impl<S: SessionSerializer> SessionManager<S> {
     /// fails, and [`Config`](crate::ErrorKind::Config) if the connection callback answers options that cannot be. With
     /// `throw_on_error(false)` the session is then degraded instead.
     pub async fn open(&self, context: &RequestContext, id: Option<&SessionId>) -> Result<Session<S>> {
+        self.open_in_mode(context, id, ConcurrencyMode::Merge).await
+    }
+
+    /// As [`open`](Self::open), and says what the request may do with the session.
+    ///
+    /// ```
+    /// # use session_core::{ConcurrencyMode, ErrorKind, MemoryProvider, RequestContext, SessionManager};
+    /// # use session_serde::Json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> session_core::Result<()> {
+    /// let manager = SessionManager::builder(MemoryProvider::new(), Json).build()?;
+    /// let report = manager.open_in_mode(&RequestContext::default(), None, ConcurrencyMode::ReadOnly).await?;
+    /// assert_eq!(report.get::<i64>("visits")?, None);
+    /// assert_eq!(report.increment("visits", 1).unwrap_err().kind(), ErrorKind::ReadOnly);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_in_mode(
+        &self,
+        context: &RequestContext,
+        id: Option<&SessionId>,
+        mode: ConcurrencyMode,
+    ) -> Result<Session<S>> {
         self.shared.start_periodic_tasks();
         let session = id.map(SessionId::fingerprint);
         let handle = match self.shared.route(context, id) {
@@ -81,17 +109,15 @@ impl<S: SessionSerializer> SessionManager<S> {
                 Ok(Handle::degraded(&self.shared, route, error))
             }
         })?;
+        let handle = handle.in_mode(mode);
+        handle.meet_oversize();
         Ok(Session::new(self.codec.clone(), handle))
     }
 
     async fn open_at(&self, route: Route, place: Option<&Place>) -> Result<Handle> {
         let Some(place) = place else { return Ok(Handle::fresh(&self.shared, route)) };
         Ok(match self.shared.open(&route, place).await? {
-            Opened::Found(held) => {
-                let handle = Handle::found(&self.shared, route, held, place.id);
-                handle.meet_oversize();
-                handle
-            }
+            Opened::Found(held) => Handle::found(&self.shared, route, held, place.id),
             Opened::Unknown => Handle::fresh(&self.shared, route),
             Opened::Ended => Handle::ended(&self.shared, route),
         })

@@ -57,8 +57,10 @@ impl Handle {
             let unloaded = state.phase == Phase::Oversize;
             match self.ask(&state, bytes, OversizeAt::Load) {
                 SizeAction::Allow if !unloaded => return,
-                SizeAction::Clear => (state.clear_stored(self.author), bytes),
-                SizeAction::Allow | SizeAction::Refuse => (None, bytes),
+                SizeAction::Clear if self.check_mode(Operation::Load).is_ok() => {
+                    (state.clear_stored(self.author), bytes)
+                }
+                SizeAction::Allow | SizeAction::Clear | SizeAction::Refuse => (None, bytes),
             }
         };
         if let Some(change) = cleared {

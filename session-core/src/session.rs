@@ -28,7 +28,8 @@ use crate::settings::check_idle_timeout;
 /// Clones are the same request's. When the last is dropped with changes that are not committed, they are committed in
 /// the background on the current runtime; without one they are lost, which is reported as an error to the observer.
 ///
-/// A session that was destroyed, or has expired, reads as empty, and changing it answers [`ErrorKind::Gone`].
+/// A session that was destroyed, or has expired, reads as empty, and changing it answers [`ErrorKind::Gone`]. One that was
+/// opened to be [read only](crate::ConcurrencyMode::ReadOnly) answers every change with [`ErrorKind::ReadOnly`].
 ///
 /// ```
 /// # use session_core::{MemoryProvider, RequestContext, SessionManager};
@@ -140,7 +141,7 @@ impl<S: SessionSerializer> Session<S> {
 
     fn put<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
         AttributeName::check(name)?;
-        let live = self.handle().live_to_change()?;
+        let live = self.handle().live_to_fill()?;
         let encoded = coding::encode(&self.codec, value, |bytes| -> Result<Option<u64>> {
             let mut state = live.lock()?;
             state.check_writable()?;
@@ -203,7 +204,7 @@ impl<S: SessionSerializer> Session<S> {
         T: Serialize + DeserializeOwned + Default + Send + Sync + 'static,
     {
         AttributeName::check(name)?;
-        let live = self.handle().live_to_change()?;
+        let live = self.handle().live_to_fill()?;
         let mut answer = None;
         let (number, answer) = {
             let mut state = live.lock()?;
@@ -254,7 +255,7 @@ impl<S: SessionSerializer> Session<S> {
 
     fn add(&self, name: &str, by: i64) -> Result<i64> {
         AttributeName::check(name)?;
-        let live = self.handle().live_to_change()?;
+        let live = self.handle().live_to_fill()?;
         let (change, value) = {
             let mut state = live.lock()?;
             state.check_writable()?;
@@ -292,7 +293,7 @@ impl<S: SessionSerializer> Session<S> {
     }
 
     fn take_out(&self, name: &str) -> Result<bool> {
-        let live = self.handle().live();
+        let live = self.handle().live_to_change()?;
         let (present, change) = {
             let mut state = live.lock()?;
             state.check_writable()?;
@@ -315,7 +316,7 @@ impl<S: SessionSerializer> Session<S> {
     }
 
     fn take_value<T: DeserializeOwned + Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Option<T>> {
-        let live = self.handle().live();
+        let live = self.handle().live_to_change()?;
         let (taken, change) = {
             let mut state = live.lock()?;
             state.check_readable()?;
@@ -352,7 +353,7 @@ impl<S: SessionSerializer> Session<S> {
     }
 
     fn clear_all(&self) -> Result<()> {
-        let live = self.handle().live();
+        let live = self.handle().live_to_change()?;
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;
@@ -477,7 +478,7 @@ impl<S: SessionSerializer> Session<S> {
     }
 
     fn want_renewal(&self) -> Result<()> {
-        let live = self.handle().live();
+        let live = self.handle().live_to_change()?;
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;
@@ -502,7 +503,7 @@ impl<S: SessionSerializer> Session<S> {
         check_idle_timeout(timeout)?;
         // Stored in milliseconds.
         let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        let live = self.handle().live();
+        let live = self.handle().live_to_change()?;
         let change = {
             let mut state = live.lock()?;
             state.check_writable()?;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use common::{Call, Path, Side, assert_shows_nothing, builder, create, manager, open};
 use serde::{Deserialize, Serialize};
 use session_core::{
-    Effect, ErrorKind, KeyDerivation, RequestContext, SerializerError, Session, SessionKey, SessionManager,
-    SessionSerializer,
+    ConcurrencyMode, Effect, ErrorKind, KeyDerivation, RequestContext, SerializerError, Session, SessionKey,
+    SessionManager, SessionSerializer,
 };
 use session_serde::Json;
 
@@ -441,4 +441,69 @@ async fn two_ids_on_one_key() {
     another.insert("theme", "dark").unwrap();
     assert_eq!(another.commit().await.unwrap_err().kind(), ErrorKind::ForeignKey, "when another is created");
     assert_eq!(open(&here, &id).await.get::<String>("theme").unwrap().as_deref(), Some("light"));
+}
+
+/// Whatever would change the session or end it.
+const CHANGES: [fn(&Session<Json>) -> session_core::Result<()>; 10] = [
+    |session| session.insert("theme", "dark"),
+    |session| session.update("theme", |theme: &mut String| theme.push('!')),
+    |session| session.increment("visits", 1).map(drop),
+    |session| session.remove("theme").map(drop),
+    |session| session.take::<String>("theme").map(drop),
+    Session::clear,
+    Session::rotate_id,
+    Session::destroy,
+    Session::touch,
+    |session| session.set_idle_timeout(Duration::from_secs(60)),
+];
+
+async fn open_to_read(manager: &common::Manager, id: Option<&session_core::SessionId>) -> Session<Json> {
+    manager.open_in_mode(&RequestContext::default(), id, ConcurrencyMode::ReadOnly).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_read_only_request_sees_the_session_and_commits_nothing() {
+    let path = Path::new();
+    let manager = manager(&path);
+    let (writing, id) = create(&manager).await;
+    let reading = open_to_read(&manager, Some(&id)).await;
+    path.take_calls();
+    for (index, change) in CHANGES.iter().enumerate() {
+        assert_eq!(change(&reading).unwrap_err().kind(), ErrorKind::ReadOnly, "change {index}");
+    }
+    writing.insert("theme", "dark").unwrap();
+    assert_eq!(reading.get::<String>("theme").unwrap().as_deref(), Some("dark"), "it is the same live session");
+    let closed = reading.close().await;
+    assert!(closed.result.is_ok());
+    assert_eq!(path.take_calls(), [], "what another request changes is that one's to commit");
+    drop(reading);
+    writing.commit().await.unwrap();
+    assert_eq!(
+        path.take_written(),
+        [["theme=\"light\"", "visits=1"].map(str::to_owned).to_vec(), vec!["theme=\"dark\"".to_owned()]]
+    );
+
+    path.take_calls();
+    let nobody = open_to_read(&manager, None).await;
+    for change in CHANGES {
+        assert_eq!(change(&nobody).unwrap_err().kind(), ErrorKind::ReadOnly);
+    }
+    let closed = nobody.close().await;
+    assert_eq!((closed.client, path.take_calls()), (session_core::ClientId::Keep, vec![]), "nothing was created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_only_is_use_too() {
+    let path = Path::new();
+    let manager = builder(&path).idle_timeout(Duration::from_secs(100)).expiry_slack(0).build().unwrap();
+    let (session, id) = create(&manager).await;
+    drop(session);
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let reading = open_to_read(&manager, Some(&id)).await;
+        assert_eq!(reading.get::<i64>("visits").unwrap(), Some(1));
+        let _ = reading.close().await;
+        manager.shutdown().await;
+    }
+    assert_eq!(path.renewals(), 5);
 }

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use http::request::Parts;
-use session_core::{Error, ErrorKind, Operation, RequestContext, Result, SessionManager, SessionSerializer};
+use session_core::{
+    ConcurrencyMode, Error, ErrorKind, Operation, RequestContext, Result, SessionManager, SessionSerializer,
+};
 use session_serde::Codec;
 use tower_layer::Layer;
 
@@ -36,13 +38,15 @@ type ContextRule = dyn Fn(&Parts) -> RequestContext + Send + Sync;
 pub(crate) struct Settings<S> {
     pub(crate) manager: SessionManager<S>,
     pub(crate) cookie: SessionCookie,
+    pub(crate) mode: ConcurrencyMode,
     context: Option<Arc<ContextRule>>,
 }
 
 impl<S: SessionSerializer> SessionLayer<S> {
     /// A layer with the default [`SessionCookie`] and an empty context.
     pub fn new(manager: SessionManager<S>) -> Self {
-        Self { settings: Arc::new(Settings { manager, cookie: SessionCookie::default(), context: None }) }
+        let (cookie, mode) = (SessionCookie::default(), ConcurrencyMode::default());
+        Self { settings: Arc::new(Settings { manager, cookie, mode, context: None }) }
     }
 
     /// Uses this cookie.
@@ -68,6 +72,32 @@ impl<S: SessionSerializer> SessionLayer<S> {
     #[must_use]
     pub fn with_insecure_development_cookie(self) -> Self {
         self.with_cookie(SessionCookie::insecure_development())
+    }
+
+    /// What requests may do with their sessions. Default: [`ConcurrencyMode::Merge`].
+    ///
+    /// For some routes only, these get a layer of their own, since the inner one counts:
+    ///
+    /// ```
+    /// # use axum::{Router, routing::get};
+    /// # use session_core::{ConcurrencyMode, MemoryProvider, SessionManager};
+    /// # use session_serde::Json;
+    /// # use session_tower::SessionLayer;
+    /// # fn f() -> session_core::Result<()> {
+    /// # let manager = SessionManager::builder(MemoryProvider::new(), Json).build()?;
+    /// let sessions = SessionLayer::new(manager);
+    /// let reports = Router::<()>::new()
+    ///     .route("/report", get(|| async { "read only" }))
+    ///     .layer(sessions.clone().with_mode(ConcurrencyMode::ReadOnly));
+    /// let app = Router::new().route("/", get(|| async { "changes merge" })).merge(reports).layer(sessions);
+    /// # let _: Router = app;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_mode(mut self, mode: ConcurrencyMode) -> Self {
+        Arc::make_mut(&mut self.settings).mode = mode;
+        self
     }
 
     /// Describes each request to the key and connection callbacks. Default: an empty context.

@@ -83,6 +83,7 @@ mod tests {
             (ErrorKind::Conflict, 409),
             (ErrorKind::Auth, 500),
             (ErrorKind::NotACounter, 500),
+            (ErrorKind::ReadOnly, 500),
             (ErrorKind::TooLate, 500),
             (ErrorKind::Corrupt, 500),
             (ErrorKind::Encode, 500),

@@ -79,7 +79,7 @@ impl<S: SessionSerializer> SessionSlot<S> {
 impl<S: SessionSerializer> Slot<S> {
     async fn open(&self) -> Result<Session<S>> {
         let opened = match &self.context {
-            Ok(context) => self.settings.manager.open(context, self.id.as_ref()).await,
+            Ok(context) => self.settings.manager.open_in_mode(context, self.id.as_ref(), self.settings.mode).await,
             Err(error) => Err(error.clone()),
         };
         let session = opened.inspect_err(|error| tracing::warn!(%error, "a session could not be opened"))?;

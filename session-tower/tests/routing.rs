@@ -14,7 +14,9 @@ use axum::routing::get;
 use common::{Call, Reply, Store, until};
 use http::Request;
 use http::header::{COOKIE, HOST};
-use session_core::{Connection, KeyDerivation, RequestContext, SessionKey, SessionManager, SessionManagerBuilder};
+use session_core::{
+    ConcurrencyMode, Connection, KeyDerivation, RequestContext, SessionKey, SessionManager, SessionManagerBuilder,
+};
 use session_serde::Codec;
 use session_tower::{Session, SessionLayer, SessionRejection, SessionSlot};
 use tokio::sync::Notify;
@@ -236,4 +238,28 @@ async fn a_callback_that_panics_is_an_error_of_its_request() {
         assert_eq!(site.take_calls(), [[], []], "no store is asked");
         site.send("north.example", "/read", Some(&cookie)).await.assert(200, "1");
     }
+}
+
+/// A layer for some routes only, below that for all.
+#[tokio::test]
+async fn some_routes_may_only_read() {
+    let store = Store::new();
+    let layer = SessionLayer::new(SessionManager::builder(Arc::clone(&store), Codec::default()).build().unwrap());
+    let reports = Router::new()
+        .route("/report", get(read))
+        .route("/mistake", get(write))
+        .layer(layer.clone().with_mode(ConcurrencyMode::ReadOnly));
+    let app = Router::new().route("/write", get(write)).merge(reports).layer(layer);
+    let cookie = common::send(&app, "/write", &[""; 0]).await.cookie();
+    store.take_calls();
+    let reply = common::send(&app, "/report", &[&cookie]).await;
+    reply.assert(200, "1");
+    reply.assert_no_cookie();
+    let reply = common::send(&app, "/mistake", &[&cookie]).await;
+    reply.assert(500, "");
+    reply.assert_no_cookie();
+    assert_eq!(store.take_calls(), [Call::Check, Call::Check]);
+    common::send(&app, "/mistake", &[""; 0]).await.assert(500, "");
+    assert_eq!(store.take_calls(), []);
+    common::send(&app, "/write", &[&cookie]).await.assert(200, "2");
 }

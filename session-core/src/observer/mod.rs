@@ -54,6 +54,7 @@ impl ErrorSource {
             | ErrorKind::Unsupported => Self::Provider,
             ErrorKind::Corrupt | ErrorKind::Encode => Self::Serializer,
             ErrorKind::NotACounter
+            | ErrorKind::ReadOnly
             | ErrorKind::TooLate
             | ErrorKind::TooLarge
             | ErrorKind::InvalidId

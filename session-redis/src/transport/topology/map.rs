@@ -15,7 +15,8 @@ use super::slots::SlotMap;
 use crate::transport::supervisor::runtime;
 use crate::transport::{Address, Command};
 
-/// The pause between two inquiries; it doubles with every one that fails.
+/// The pause between two inquiries; it doubles with every one that tells nothing new. Every call about the slots of a
+/// lost node asks for one, until another node has taken its place.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest pause.
@@ -45,7 +46,8 @@ struct Shared {
 struct State {
     /// How many have ended.
     ended: u64,
-    failures_in_a_row: u32,
+    /// How many in a row have told nothing new.
+    in_vain: u32,
     /// When the last one ended.
     last: Option<Instant>,
     /// Why the last one failed.
@@ -128,24 +130,26 @@ impl Shared {
             sleep_until(start).await;
         }
         let asked = timeout(self.nodes.connect_timeout(), first_answer(self.candidates().map(|node| self.ask(node))));
-        let failure = match asked.await {
+        let (is_news, failure) = match asked.await {
             Ok(Ok(map)) => {
                 self.nodes.keep(|node| map.has_slots(node));
-                *self.slots.write().unwrap_or_else(PoisonError::into_inner) = map;
-                None
+                let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+                let is_news = !map.agrees_with(&slots);
+                *slots = map;
+                (is_news, None)
             }
-            Ok(Err(errors)) => Some(failure(errors)),
-            Err(_) => Some(failure([])),
+            Ok(Err(errors)) => (false, Some(failure(errors))),
+            Err(_) => (false, Some(failure([]))),
         };
         // Together, so that whoever finds the inquiry running is told of its end.
         let mut inquiry = self.inquiry.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.send_modify(|state| {
             state.ended += 1;
             state.last = Some(Instant::now());
-            if let Some(error) = failure.as_ref().filter(|_| state.failures_in_a_row == 0) {
+            if let Some(error) = failure.as_ref().filter(|_| state.failure.is_none()) {
                 tracing::warn!(%error, "the cluster's slots are not known");
             }
-            state.failures_in_a_row = if failure.is_some() { state.failures_in_a_row.saturating_add(1) } else { 0 };
+            state.in_vain = if is_news { 0 } else { state.in_vain.saturating_add(1) };
             state.failure = failure;
         });
         *inquiry = None;
@@ -153,7 +157,7 @@ impl Shared {
 
     fn earliest_start(&self) -> Option<Instant> {
         let state = self.state.borrow();
-        let pause = LONGEST_PAUSE.min(SHORTEST_PAUSE * 2_u32.pow(state.failures_in_a_row.min(10)));
+        let pause = LONGEST_PAUSE.min(SHORTEST_PAUSE * 2_u32.pow(state.in_vain.min(10)));
         state.last.map(|last| last + pause)
     }
 
@@ -189,4 +193,52 @@ fn failure(errors: impl IntoIterator<Item = Error>) -> Error {
     };
     let why = format!("no node of the cluster tells of the others: {last}");
     Error::new(ErrorKind::Unavailable, Operation::Connect, why).with_source(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::transport::Endpoint;
+
+    /// A node that says who it is with every word, and that it has these slots.
+    async fn node(says: &'static str) -> (Address, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+        let inquiries = Arc::new(AtomicUsize::new(0));
+        let counting = inquiries.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counting.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut request = [0; 1024];
+                    while let Ok(1..) = stream.read(&mut request).await {
+                        let answer = if request.windows(4).any(|word| word == b"PING") { "+PONG\r\n" } else { says };
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        request.fill(0);
+                    }
+                });
+            }
+        });
+        (address, inquiries)
+    }
+
+    /// As when a node is lost, and every call about its slots asks whether another one has them.
+    #[tokio::test]
+    async fn asked_less_often_while_the_answer_is_the_same() {
+        let (address, inquiries) = node("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$4\r\nlost\r\n:7000\r\n").await;
+        let second = Duration::from_secs(1);
+        let nodes = Arc::new(Nodes::new(Endpoint::new(address.clone()), 1, second, second));
+        let map = ClusterMap::new(nodes, vec![address]);
+        let start = Instant::now();
+        while start.elapsed() < second {
+            map.refresh(Instant::now() + 5 * second).await.unwrap();
+        }
+        // Of the pauses of 20, 40, 80, 160 and 250 ms.
+        let inquiries = inquiries.load(Ordering::SeqCst);
+        assert!((4..=8).contains(&inquiries), "{inquiries}");
+        assert_eq!(map.owner(7), Some(Address::Tcp { host: "lost".to_owned(), port: 7000 }));
+    }
 }

@@ -99,6 +99,11 @@ impl SlotMap {
         }
     }
 
+    /// Whether every slot is known to be on the same node, or on none, by both.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        (0..SLOTS as u16).all(|slot| self.owner(slot) == other.owner(slot))
+    }
+
     /// All masters and replicas.
     pub(super) fn nodes(&self) -> &[Address] {
         &self.nodes
@@ -236,6 +241,15 @@ mod tests {
         assert_eq!(map.owner(100), Some(&tcp("new", 1)));
         assert!(!map.has_slots(&tcp("::1", 2)));
         assert_eq!(SlotMap::default().owner(7), None);
+        // The nodes' order means nothing.
+        let map = |halves: [i64; 2]| {
+            let range = |half: i64| range(8192 * half, 8192 * half + 8191, [node(bulk("h"), half + 1, &[])]);
+            SlotMap::read(Reply::Array(halves.map(range).into()), &from).unwrap()
+        };
+        let mut one = map([0, 1]);
+        assert!(one.agrees_with(&map([1, 0])));
+        one.learn(16_383, tcp("h", 1));
+        assert!(!one.agrees_with(&map([1, 0])));
     }
 
     #[test]

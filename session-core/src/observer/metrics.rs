@@ -46,7 +46,7 @@ use crate::provider::Traffic;
 /// ```
 ///
 /// [`ErrorKind`]: crate::ErrorKind
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct MetricsObserver;
 
@@ -83,6 +83,13 @@ impl MetricsObserver {
         describe_counter!(ERRORS, Unit::Count, "Errors");
         describe_counter!(EVENTS_MISSED, Unit::Count, "Events dropped because observers were too slow");
         Self
+    }
+}
+
+impl Default for MetricsObserver {
+    /// As [`new`](Self::new).
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit, set_global_recorder,
+    with_local_recorder,
 };
 use session_core::{ErrorKind, MetricsObserver, Observer, RequestContext, SessionManager, Traffic};
 use session_serde::Json;
@@ -46,12 +47,14 @@ impl Kept {
 impl Recorder for Kept {
     fn describe_counter(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
         assert!(name.as_str().ends_with("_total") && unit.is_some() && !text.is_empty());
+        self.entry(&Key::from_name("described")).fetch_add(1, Ordering::SeqCst);
     }
 
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
         assert!(name.as_str().ends_with("_bytes") && unit == Some(Unit::Bytes) && !text.is_empty());
+        self.entry(&Key::from_name("described")).fetch_add(1, Ordering::SeqCst);
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -150,4 +153,13 @@ fn figures_and_what_was_missed() {
     assert_eq!(kept.of("figures"), expected.map(|(name, value)| (name.to_owned(), value)).into());
     observer.missed(7);
     assert_eq!(kept.0.lock().unwrap()["session_events_missed_total{}"].load(Ordering::SeqCst), 7);
+}
+
+#[test]
+fn described_however_it_is_made() {
+    for make in [MetricsObserver::new, MetricsObserver::default] {
+        let kept = Kept::default();
+        with_local_recorder(&kept, make);
+        assert_eq!(kept.entry(&Key::from_name("described")).load(Ordering::SeqCst), 14);
+    }
 }

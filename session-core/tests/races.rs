@@ -371,6 +371,30 @@ async fn a_destruction_during_a_rotation_is_done_under_both_ids() {
     }
 }
 
+/// Another process was faster, which the rotation finds out first.
+#[tokio::test(start_paused = true)]
+async fn a_destruction_during_a_rotation_that_came_too_late_says_so() {
+    let scene = Scene::new().await;
+    let (one, two) = (scene.here().await, scene.here().await);
+    one.rotate_id().unwrap();
+    let copying = scene.desk.hold("commit");
+    let rotating = commit(&one);
+    copying.executed.await.unwrap();
+    let there = scene.there().await;
+    there.destroy().unwrap();
+    there.commit().await.unwrap();
+    let held = scene.desk.hold("destroy");
+    copying.answer.send(()).unwrap();
+    held.executed.await.unwrap();
+    two.destroy().unwrap();
+    held.answer.send(()).unwrap();
+    let closed = soon(two.close()).await;
+    closed.result.unwrap();
+    assert_eq!(closed.destroyed, Some(Destroyed::NothingFound));
+    let _ = soon(rotating).await.unwrap();
+    assert!(scene.desk.store.is_empty());
+}
+
 /// The old id has ended, and whether there is another is not known: what this process remembers may be of a session
 /// that was destroyed.
 #[tokio::test(start_paused = true)]

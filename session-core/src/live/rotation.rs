@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::Instrument as _;
 
-use super::Live;
 use super::batch::{Batch, Purpose};
 use super::check::Taken;
 use super::landing::Landed;
 use super::state::{State, gone};
+use super::{Live, Phase};
 use crate::attribute::{Author, Flown, Slot};
 use crate::error::{Effect, Error, ErrorKind, Operation, Result};
 use crate::id::{Generation, SessionId};
@@ -166,7 +166,13 @@ impl Shared {
         let destroyed = live.destroy_at(&copy.key, &destruction).await;
         let (Destroyed::Done | Destroyed::NothingFound) =
             destroyed.map_err(|error| error.with_operation(Operation::Rotate))?;
-        live.lock()?.end();
+        let mut state = live.lock()?;
+        if state.phase == Phase::Doomed {
+            // By a request of this process as well, which the next step tells what was found.
+            return Ok(());
+        }
+        state.end();
+        drop(state);
         self.table.remove(live);
         Ok(())
     }

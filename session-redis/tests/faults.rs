@@ -5,6 +5,7 @@ use secret_watch as _;
 mod common;
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use session_core::{
     Checked, Commit, Committed, Destroyed, Destruction, Effect, ErrorKind, Loaded, Renewal, Renewed, SessionProvider,
 };
 use session_redis::{RedisConfig, RedisProvider};
-use test_support::{Direction, FaultProxy, RedisServer};
+
+use test_support::{Direction, FaultProxy, Random, RedisServer, soak_factor, test_seed};
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
@@ -657,6 +659,62 @@ async fn a_thousand_callers_of_a_dead_server() {
     assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
     server.restart().unwrap();
     eventually("it heals", async || kind_of_load(&provider).await.is_none()).await;
+}
+
+/// Closes all connections of a server but its own again and again, a few milliseconds apart.
+fn close_connections(server: SocketAddr, until: Instant) {
+    let mut random = Random::new(test_seed());
+    let mut stream = std::net::TcpStream::connect(server).unwrap();
+    while Instant::now() < until {
+        stream.write_all(b"CLIENT KILL TYPE normal SKIPME yes\r\n").unwrap();
+        assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+        std::thread::sleep(Duration::from_micros(500 + random.below(2500) as u64));
+    }
+}
+
+/// A connection is closed at any moment of the requests that share it: before, while and after they are handed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_connection_that_is_closed() {
+    let patience = Duration::from_secs(4);
+    let server = RedisServer::spawn().unwrap();
+    let provider = Arc::new(patient(&server.url(), patience));
+    let mut lives: Vec<_> = (0..8).map(|_| Life::new()).collect();
+    for life in &mut lives {
+        life.create(&provider, []).await;
+    }
+    let end = Instant::now() + Duration::from_secs(2) * u32::try_from(soak_factor()).unwrap();
+    let address = server.address();
+    let closing = tokio::task::spawn_blocking(move || close_connections(address, end));
+    let visitors: Vec<_> = lives
+        .into_iter()
+        .map(|mut life| {
+            let provider = provider.clone();
+            tokio::spawn(async move {
+                let mut visits = 0;
+                while Instant::now() < end {
+                    let mut commit = life.change([increment("n", 1)]);
+                    visits += 1;
+                    loop {
+                        let start = Instant::now();
+                        let committed = provider.commit(&life.key, &commit).await;
+                        assert!(start.elapsed() < patience / 2, "{:?} for {committed:?}", start.elapsed());
+                        match committed {
+                            Ok(Committed::Done { .. } | Committed::Already { .. }) => break,
+                            // Lost twice.
+                            Err(error) if error.kind().is_retryable() => commit.repeated = true,
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                }
+                (life, visits)
+            })
+        })
+        .collect();
+    closing.await.unwrap();
+    for visitor in visitors {
+        let (life, visits) = visitor.await.unwrap();
+        assert_eq!(life.attribute(&provider, "n").await.unwrap(), visits.to_string());
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod client;
 mod command;
 mod connect;
+mod end;
 mod handshake;
 mod link;
 mod meter;

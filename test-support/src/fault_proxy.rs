@@ -1,52 +1,31 @@
 //! A TCP proxy that does to a connection what networks do.
 
 use std::io::{Read as _, Result, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use session_core::conformance::Random;
 use socket2::SockRef;
 
-/// One of the two ways through a [`FaultProxy`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server: requests.
-    ToServer,
-    /// From the server to the client: replies.
-    ToClient,
-}
+use crate::relay::{Direction, Ends, Pass, Relay};
 
 /// A TCP proxy before a server, with faults on demand. Ends its connections when dropped.
 ///
 /// Faults by byte count start counting when they are asked for, over all connections, and happen once.
 #[derive(Debug)]
-pub struct FaultProxy {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-}
+pub struct FaultProxy(Relay<Faults>);
 
-#[derive(Debug)]
-struct Shared {
-    upstream: SocketAddr,
+#[derive(Debug, Default)]
+struct Faults {
     lanes: [Lane; 2],
-    accepted: AtomicU64,
     /// Connections with a number up to this one pass nothing any more.
     swallowed: AtomicU64,
     /// Connections with a number up to this one end with a reset.
     reset: AtomicU64,
     refuses: AtomicBool,
-    stopped: AtomicBool,
-    open: Mutex<Vec<Ends>>,
-}
-
-/// The two sides of a connection.
-#[derive(Debug)]
-struct Ends {
-    client: TcpStream,
-    server: TcpStream,
 }
 
 /// One direction, of all connections.
@@ -88,45 +67,22 @@ impl FaultProxy {
     ///
     /// No port can be opened.
     pub fn start(upstream: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            upstream,
-            lanes: Default::default(),
-            accepted: AtomicU64::new(0),
-            swallowed: AtomicU64::new(0),
-            reset: AtomicU64::new(0),
-            refuses: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            open: Mutex::default(),
-        });
-        let accepting = shared.clone();
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                if accepting.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Ok(client) = client {
-                    let _ = accepting.connect(client);
-                }
-            }
-        });
-        Ok(Self { address, shared })
+        Ok(Self(Relay::start(upstream, Faults::default())?))
     }
 
     /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// `redis://127.0.0.1:PORT`
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        format!("redis://{}", self.address())
     }
 
     /// How many connections were accepted.
     pub fn accepted(&self) -> u64 {
-        self.shared.accepted.load(Ordering::SeqCst)
+        self.0.accepted()
     }
 
     /// How many bytes were passed on.
@@ -196,7 +152,7 @@ impl FaultProxy {
 
     /// Closes new connections as soon as they were accepted; `false` to stop that.
     pub fn refuse(&self, refuses: bool) {
-        self.shared.refuses.store(refuses, Ordering::SeqCst);
+        self.0.pass().refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// Waits this long before passing anything on; zero to stop that.
@@ -221,21 +177,18 @@ impl FaultProxy {
 
     /// Existing connections stay open and pass nothing any more; new ones work.
     pub fn swallow_existing(&self) {
-        self.shared.swallowed.store(self.accepted(), Ordering::SeqCst);
+        self.0.pass().swallowed.store(self.accepted(), Ordering::SeqCst);
     }
 
     /// Closes all existing connections; new ones work.
     pub fn cut_all(&self) {
-        for Ends { client, server } in self.shared.open().drain(..) {
-            let _ = client.shutdown(Shutdown::Both);
-            let _ = server.shutdown(Shutdown::Both);
-        }
+        self.0.cut_all();
     }
 
     /// Tells the receiving side of all existing connections that nothing more will come, as if the sending side had
     /// said so; new ones work.
     pub fn half_close_all(&self, direction: Direction) {
-        for Ends { client, server } in &*self.shared.open() {
+        for Ends { client, server } in &*self.0.open() {
             let receiver = if direction == Direction::ToServer { server } else { client };
             let _ = receiver.shutdown(Shutdown::Write);
         }
@@ -243,8 +196,8 @@ impl FaultProxy {
 
     /// Ends all existing connections with a reset (RST) on the client's side; new ones work.
     pub fn reset_all(&self) {
-        self.shared.reset.store(self.accepted(), Ordering::SeqCst);
-        for Ends { client, server } in self.shared.open().drain(..) {
+        self.0.pass().reset.store(self.accepted(), Ordering::SeqCst);
+        for Ends { client, server } in self.0.open().drain(..) {
             // Closing it then resets it. That happens when the threads that pass its bytes have let go of it, too.
             let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
             let _ = client.shutdown(Shutdown::Read);
@@ -253,7 +206,7 @@ impl FaultProxy {
     }
 
     fn lane(&self, direction: Direction) -> &Lane {
-        &self.shared.lanes[direction as usize]
+        &self.0.pass().lanes[direction as usize]
     }
 
     fn plan(&self, direction: Direction) -> MutexGuard<'_, Plan> {
@@ -263,49 +216,23 @@ impl FaultProxy {
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::SeqCst);
         for direction in [Direction::ToServer, Direction::ToClient] {
             self.release(direction);
         }
-        self.cut_all();
-        // Wakes the accepting thread, which then ends.
-        let _ = TcpStream::connect(self.address);
     }
 }
 
-impl Shared {
-    fn open(&self) -> MutexGuard<'_, Vec<Ends>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Pass for Faults {
+    fn accepts(&self) -> bool {
+        !self.refuses.load(Ordering::SeqCst)
     }
 
-    fn connect(self: &Arc<Self>, client: TcpStream) -> Result<()> {
-        let number = self.accepted.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.refuses.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let server = TcpStream::connect(self.upstream)?;
-        for stream in [&client, &server] {
-            stream.set_nodelay(true)?;
-        }
-        self.open().push(Ends { client: client.try_clone()?, server: server.try_clone()? });
-        for (direction, from, to) in
-            [(Direction::ToServer, client.try_clone()?, server.try_clone()?), (Direction::ToClient, server, client)]
-        {
-            let shared = self.clone();
-            thread::spawn(move || {
-                let _ = shared.pump(number, direction, &from, &to);
-                if number <= shared.reset.load(Ordering::SeqCst) {
-                    return;
-                }
-                let _ = from.shutdown(Shutdown::Both);
-                let _ = to.shutdown(Shutdown::Both);
-            });
-        }
-        Ok(())
+    fn says_goodbye(&self, number: u64) -> bool {
+        number > self.reset.load(Ordering::SeqCst)
     }
 
     /// Passes bytes on until the connection ends or a plan ends it.
-    fn pump(&self, number: u64, direction: Direction, mut from: &TcpStream, mut to: &TcpStream) -> Result<()> {
+    fn pass(&self, number: u64, direction: Direction, mut from: &TcpStream, mut to: &TcpStream) -> Result<()> {
         let lane = &self.lanes[direction as usize];
         let mut buffer = [0; 16 * 1024];
         loop {

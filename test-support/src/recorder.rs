@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Result, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::relay::{Direction, Pass, Relay};
 
 /// What was sent, but for what it was about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,19 +21,13 @@ pub struct Recorded {
 
 /// A TCP proxy before a server, which notes every command that is sent. Ends its connections when dropped.
 #[derive(Debug)]
-pub struct Recorder {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-}
+pub struct Recorder(Relay<Record>);
 
-#[derive(Debug)]
-struct Shared {
-    upstream: SocketAddr,
-    stopped: AtomicBool,
+#[derive(Debug, Default)]
+struct Record {
     commands: Mutex<BTreeMap<Recorded, u64>>,
     /// What was sent and is no command.
     garbage: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
 }
 
 impl Recorder {
@@ -42,37 +37,17 @@ impl Recorder {
     ///
     /// There is no port to be had.
     pub fn start(upstream: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            upstream,
-            stopped: AtomicBool::new(false),
-            commands: Mutex::default(),
-            garbage: AtomicBool::new(false),
-            open: Mutex::default(),
-        });
-        let accepting = shared.clone();
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                if accepting.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Ok(client) = client {
-                    let _ = accepting.connect(client);
-                }
-            }
-        });
-        Ok(Self { address, shared })
+        Ok(Self(Relay::start(upstream, Record::default())?))
     }
 
     /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// `redis://127.0.0.1:PORT`
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        format!("redis://{}", self.address())
     }
 
     /// All that was sent, and how often.
@@ -81,59 +56,14 @@ impl Recorder {
     ///
     /// If anything was sent that is no command.
     pub fn commands(&self) -> BTreeMap<Recorded, u64> {
-        assert!(!self.shared.garbage.load(Ordering::SeqCst), "something was sent that is no command");
-        self.shared.commands().clone()
+        assert!(!self.0.pass().garbage.load(Ordering::SeqCst), "something was sent that is no command");
+        self.0.pass().commands().clone()
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::SeqCst);
-        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        // Wakes the accepting thread, which then ends.
-        let _ = TcpStream::connect(self.address);
-    }
-}
-
-impl Shared {
+impl Record {
     fn commands(&self) -> MutexGuard<'_, BTreeMap<Recorded, u64>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn connect(self: &Arc<Self>, client: TcpStream) -> Result<()> {
-        let server = TcpStream::connect(self.upstream)?;
-        for stream in [&client, &server] {
-            stream.set_nodelay(true)?;
-        }
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).extend([client.try_clone()?, server.try_clone()?]);
-        for (records, from, to) in [(true, client.try_clone()?, server.try_clone()?), (false, server, client)] {
-            let shared = self.clone();
-            thread::spawn(move || {
-                let _ = shared.pump(records, &from, &to);
-                let _ = from.shutdown(Shutdown::Both);
-                let _ = to.shutdown(Shutdown::Both);
-            });
-        }
-        Ok(())
-    }
-
-    fn pump(&self, records: bool, mut from: &TcpStream, mut to: &TcpStream) -> Result<()> {
-        let mut buffer = [0; 64 * 1024];
-        let mut unread = Vec::new();
-        loop {
-            let length = from.read(&mut buffer)?;
-            if length == 0 {
-                return Ok(());
-            }
-            if records {
-                // Noted first, so that who has seen a reply finds its command noted.
-                unread.extend_from_slice(&buffer[..length]);
-                self.record(&mut unread);
-            }
-            to.write_all(&buffer[..length])?;
-        }
     }
 
     /// Takes the whole commands from the front.
@@ -151,6 +81,25 @@ impl Shared {
                     return;
                 }
             }
+        }
+    }
+}
+
+impl Pass for Record {
+    fn pass(&self, _: u64, direction: Direction, mut from: &TcpStream, mut to: &TcpStream) -> Result<()> {
+        let mut buffer = [0; 64 * 1024];
+        let mut unread = Vec::new();
+        loop {
+            let length = from.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(());
+            }
+            if direction == Direction::ToServer {
+                // Noted first, so that who has seen a reply finds its command noted.
+                unread.extend_from_slice(&buffer[..length]);
+                self.record(&mut unread);
+            }
+            to.write_all(&buffer[..length])?;
         }
     }
 }

@@ -161,6 +161,15 @@ fn genuine_replies_are_believed() {
     }
 }
 
+/// The number alone may be what is in the way of a commit; what is no counter is always an attribute.
+#[test]
+fn refusals_without_attributes() {
+    for refusal in [3, 4] {
+        // An array of one integer, which is told with three added.
+        read_replies(&[7, 1, 1, refusal + 3]);
+    }
+}
+
 #[test]
 fn listed_replies() {
     watch(CANARY);

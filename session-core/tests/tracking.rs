@@ -443,8 +443,10 @@ async fn two_ids_on_one_key() {
     assert_eq!(open(&here, &id).await.get::<String>("theme").unwrap().as_deref(), Some("light"));
 }
 
+type Change = fn(&Session<Json>) -> session_core::Result<()>;
+
 /// Whatever would change the session or end it.
-const CHANGES: [fn(&Session<Json>) -> session_core::Result<()>; 10] = [
+const CHANGES: [Change; 10] = [
     |session| session.insert("theme", "dark"),
     |session| session.update("theme", |theme: &mut String| theme.push('!')),
     |session| session.increment("visits", 1).map(drop),

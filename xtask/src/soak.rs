@@ -13,7 +13,7 @@ use crate::{programs, project, setup};
 
 /// The tests that do as much as the environment variable [`test_support::SOAK_FACTOR`] wants: the crate's folder, and the
 /// name of the test program.
-const LONG: [(&str, &str); 17] = [
+const LONG: [(&str, &str); 18] = [
     ("session-core", "model_memory"),
     ("session-core", "table_model"),
     ("session-core", "interleavings"),
@@ -21,6 +21,7 @@ const LONG: [(&str, &str); 17] = [
     ("session-redis", "model_redis"),
     ("session-redis", "interleavings"),
     ("session-redis", "crowd"),
+    ("session-redis", "faults"),
     ("session-redis", "kept_copies"),
     ("session-redis", "routing"),
     ("session-twemproxy", "model_twemproxy"),

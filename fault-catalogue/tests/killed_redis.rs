@@ -3,12 +3,14 @@
 
 use secret_watch as _;
 
+mod harness;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fault_catalogue::{Scene, Way};
+use harness::{Scene, Way};
 use session_core::{Effect, RequestContext, SessionId, SessionManager, SessionProvider};
 use session_serde::Json;
 use test_support::{Random, soak_factor, test_seed};

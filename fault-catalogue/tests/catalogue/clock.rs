@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fault_catalogue::{App, Scene, Way};
+use crate::harness::{App, Scene, Way};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fault_catalogue::{App, Row, Way, everywhere};
+use crate::harness::{App, Row, Way, everywhere};
 use session_redis::{RedisConfig, RedisProvider, Topology};
 use test_support::Cluster;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fault_catalogue::{App, OPERATION_TIMEOUT, Reply, Row, Scene, Way, everywhere};
+use crate::harness::{App, OPERATION_TIMEOUT, Reply, Row, Scene, Way, everywhere};
 use session_core::{SessionId, SessionProvider};
 use session_redis::{RedisConfig, RedisProvider};
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};

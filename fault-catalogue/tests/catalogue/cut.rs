@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_catalogue::{App, Fault, Row, Scene, Way, everywhere};
+use crate::harness::{App, Fault, Row, Scene, Way, everywhere};
 use test_support::{Direction, Random, test_seed};
 
 #[test]

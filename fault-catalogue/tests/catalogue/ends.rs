@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fault_catalogue::{App, Reply, Row, Scene, Way, eventually, everywhere};
+use crate::harness::{App, Reply, Row, Scene, Way, eventually, everywhere};
 
 /// A request that has read its session waits; then the session is lost; then the request writes.
 fn lost_in_the_midst(name: &str, lose: impl Fn(&mut Scene) + Sync) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fault_catalogue::{App, ON_PURPOSE, Row, Scene, Way, everywhere};
+use crate::harness::{App, ON_PURPOSE, Row, Scene, Way, everywhere};
 use session_core::{
     Connection, Error, ErrorKind, KeyDerivation, Operation, RequestContext, SessionKey, SessionManager,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_catalogue::{App, Row, Scene, Setup, Way, everywhere};
+use crate::harness::{App, Row, Scene, Setup, Way, everywhere};
 use session_core::{KeyDerivation, SessionKey};
 
 /// The only key on the server.

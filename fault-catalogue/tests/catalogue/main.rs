@@ -2,6 +2,9 @@
 
 use secret_watch as _;
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod clock;
 mod clusters;
 mod crowd;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_catalogue::{App, Row, Scene, Way, eventually, everywhere};
+use crate::harness::{App, Row, Scene, Way, eventually, everywhere};
 use test_support::Direction;
 
 const PATIENCE: Duration = Duration::from_millis(2500);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_catalogue::{Fault, Scene, eventually};
+use crate::harness::{Fault, Scene, eventually};
 
 /// What `redis-cli` is told to do.
 fn cli(arguments: &'static [&'static str]) -> impl Fn(&mut Scene) + Send + Sync {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fault_catalogue::{App, Row, Scene, Way, everywhere};
+use crate::harness::{App, Row, Scene, Way, everywhere};
 use session_core::Effect;
 use tokio::task::JoinHandle;
 
-fn start(app: &App, path: &'static str, cookie: &str) -> JoinHandle<fault_catalogue::Reply> {
+fn start(app: &App, path: &'static str, cookie: &str) -> JoinHandle<crate::harness::Reply> {
     let (app, cookie) = (app.clone(), cookie.to_owned());
     tokio::spawn(async move { app.get(path, Some(&cookie)).await })
 }

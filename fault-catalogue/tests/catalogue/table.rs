@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fault_catalogue::{Quietly, Table, TestName};
+use crate::harness::{Quietly, Table, TestName};
 
 /// The highest number of the catalogue.
 const LAST: usize = 50;

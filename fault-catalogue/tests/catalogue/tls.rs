@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fault_catalogue::{App, Row, Scene, Way, everywhere};
+use crate::harness::{App, Row, Scene, Way, everywhere};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use session_redis::{RedisConfig, RedisProvider};
 use tempfile::TempDir;

@@ -1,13 +1,13 @@
 //! Redis, or what is before it, cannot be reached.
 
-use fault_catalogue::{Fault, Scene};
+use crate::harness::{Fault, Scene};
 use test_support::Direction;
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 #[test]
 fn f1_not_there_at_start() {
-    Fault::of("F1").from_the_start().raise(Scene::kill).heal(Scene::restart).run();
+    Fault::of("F1").since_the_start().raise(Scene::kill).heal(Scene::restart).run();
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use session_core::{Effect, SessionProvider};
 use session_tower::status_of;
 
-use crate::app::{App, Reply};
-use crate::panics;
-use crate::scene::{Scene, Setup, Way};
-use crate::table::{Outcome, Quietly, Row, Strikes};
+use super::app::{App, Reply};
+use super::panics;
+use super::scene::{Scene, Setup, Way};
+use super::table::{Outcome, Quietly, Row, Strikes};
 
 /// How long after the end of a fault everything must be as before.
 const HEALED_WITHIN: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub struct Fault {
     prepare: Step,
     raise: Step,
     heal: Step,
-    from_the_start: bool,
+    since_the_start: bool,
     patience: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Fault {
             prepare: nothing(),
             raise: nothing(),
             heal: nothing(),
-            from_the_start: false,
+            since_the_start: false,
             patience: Duration::from_millis(1500),
         }
     }
@@ -136,8 +136,8 @@ impl Fault {
     }
 
     /// The application starts during the fault.
-    pub fn from_the_start(mut self) -> Self {
-        self.from_the_start = true;
+    pub fn since_the_start(mut self) -> Self {
+        self.since_the_start = true;
         self
     }
 
@@ -184,7 +184,7 @@ impl Fault {
         let ended = app.start().await;
         patient.get("/read", Some(&kept)).await.assert(200, "dark");
         (self.raise)(&mut scene);
-        if self.from_the_start {
+        if self.since_the_start {
             (app, patient) = apps(&scene.provider());
         }
 

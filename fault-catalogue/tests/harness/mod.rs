@@ -4,6 +4,9 @@
 //!
 //! Everything here panics where a test would fail.
 
+// Each test program uses another part of it.
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
+
 mod app;
 mod fault;
 mod panics;

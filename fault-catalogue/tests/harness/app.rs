@@ -15,7 +15,7 @@ use session_tower::{Session, SessionLayer, SessionRejection};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
-use crate::panics::{self, ON_PURPOSE};
+use super::panics::{self, ON_PURPOSE};
 
 /// How long one call of the store may take: as set unless somebody sets it.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use session_redis::{RedisConfig, RedisProvider};
 use session_twemproxy::{TwemproxyConfig, TwemproxyProvider};
 use test_support::{FaultProxy, Nutcracker, RedisServer};
 
-use crate::app::OPERATION_TIMEOUT;
+use super::app::OPERATION_TIMEOUT;
 
 /// How the application comes to Redis, and where on that way the fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

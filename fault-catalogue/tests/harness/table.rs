@@ -8,8 +8,8 @@ use std::time::Duration;
 use session_core::ErrorKind;
 use session_tower::status_of;
 
-use crate::app::{App, Reply};
-use crate::scene::Way;
+use super::app::{App, Reply};
+use super::scene::Way;
 
 /// The document, read.
 #[derive(Debug)]

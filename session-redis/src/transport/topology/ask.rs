@@ -1,5 +1,6 @@
 //! Asks servers what they know of others.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::slice;
@@ -81,6 +82,24 @@ where
             Ok(Err(error)) => errors.push(error),
             Err(_) => {}
         }
+    }
+}
+
+/// Why none of several servers has told what it was asked, by their errors. One that should be let in elsewhere counts
+/// more than one that is down, and one that says something (which is added to `useless`) more than one that says nothing
+/// (then it is `silent`).
+pub(super) fn no_answer(errors: impl IntoIterator<Item = Error>, silent: &'static str, useless: &str) -> Error {
+    let mut last = None;
+    for error in errors {
+        if !error.kind().is_retryable() {
+            return error;
+        }
+        last = Some(error);
+    }
+    let unavailable = |why| Error::new(ErrorKind::Unavailable, Operation::Connect, why);
+    match last {
+        None => unavailable(Cow::from(silent)),
+        Some(last) => unavailable(Cow::from(format!("{useless}: {last}"))).with_source(last),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::ask::{Inquirer, first_answer};
+use super::ask::{Inquirer, first_answer, no_answer};
 use super::nodes::Nodes;
 use super::slots::SlotMap;
 use crate::transport::supervisor::runtime;
@@ -179,20 +179,9 @@ impl Shared {
     }
 }
 
-/// What is to be done about it, if anything: else that no node answers, because of the last.
+/// Why no node has told of the others.
 fn failure(errors: impl IntoIterator<Item = Error>) -> Error {
-    let mut last = None;
-    for error in errors {
-        if !error.kind().is_retryable() {
-            return error;
-        }
-        last = Some(error);
-    }
-    let Some(last) = last else {
-        return Error::new(ErrorKind::Unavailable, Operation::Connect, "no node of the cluster answers");
-    };
-    let why = format!("no node of the cluster tells of the others: {last}");
-    Error::new(ErrorKind::Unavailable, Operation::Connect, why).with_source(last)
+    no_answer(errors, "no node of the cluster answers", "no node of the cluster tells of the others")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use session_core::{Error, ErrorKind, Operation, Result};
 use tokio::time::{sleep, timeout};
 
-use super::ask::{Inquirer, first_answer};
+use super::ask::{Inquirer, first_answer, no_answer};
 use super::slots::at;
 use crate::error;
 use crate::transport::{
@@ -205,20 +205,9 @@ fn of_sentinel(error: Error) -> Error {
     Error::new(ErrorKind::Auth, Operation::Connect, why).with_source(error)
 }
 
-/// Why no sentinel has named the master. One that should be let in elsewhere counts more than one that is down, and one
-/// that says something more than one that says nothing. That the name is not known may change without us, so it is worth
-/// a repetition.
+/// Why no sentinel has named the master. That the name is not known may change without us, so it is worth a repetition.
 fn failure(errors: impl IntoIterator<Item = Error>) -> Error {
-    let mut last = None;
-    for error in errors {
-        if !error.kind().is_retryable() {
-            return error;
-        }
-        last = Some(error);
-    }
-    let Some(last) = last else { return unavailable("no sentinel answers") };
-    let why = format!("no sentinel names the master: {last}");
-    unavailable(why).with_source(last)
+    no_answer(errors, "no sentinel answers", "no sentinel names the master")
 }
 
 fn unavailable(why: impl Into<Cow<'static, str>>) -> Error {

@@ -89,10 +89,7 @@ impl<S: SessionSerializer> SessionManager<S> {
         let session = id.map(SessionId::fingerprint);
         let handle = match self.shared.route(context, id) {
             Ok(route) => match id.map(|id| route.place(*id)).transpose() {
-                Ok(place) => self
-                    .open_at(route.clone(), place.as_ref())
-                    .await
-                    .map_err(|error| (route.subject(place.as_ref()), route, error)),
+                Ok(place) => self.open_at(route, place.as_ref()).await,
                 Err(error) => Err((Subject { session, ..route.subject(None) }, route, error)),
             },
             Err(error) => {
@@ -114,13 +111,14 @@ impl<S: SessionSerializer> SessionManager<S> {
         Ok(Session::new(self.codec.clone(), handle))
     }
 
-    async fn open_at(&self, route: Route, place: Option<&Place>) -> Result<Handle> {
+    async fn open_at(&self, route: Route, place: Option<&Place>) -> Result<Handle, (Subject, Route, Error)> {
         let Some(place) = place else { return Ok(Handle::fresh(&self.shared, route)) };
-        Ok(match self.shared.open(&route, place).await? {
-            Opened::Found(held) => Handle::found(&self.shared, route, held, place.id),
-            Opened::Unknown => Handle::fresh(&self.shared, route),
-            Opened::Ended => Handle::ended(&self.shared, route),
-        })
+        match self.shared.open(&route, place).await {
+            Ok(Opened::Found(held)) => Ok(Handle::found(&self.shared, route, held, place.id)),
+            Ok(Opened::Unknown) => Ok(Handle::fresh(&self.shared, route)),
+            Ok(Opened::Ended) => Ok(Handle::ended(&self.shared, route)),
+            Err(error) => Err((route.subject(Some(place)), route, error)),
+        }
     }
 
     /// What the provider can do that keeps the sessions of such requests. Asks the connection callback and no server.
@@ -364,7 +362,7 @@ impl<S: SessionSerializer> SessionManagerBuilder<S> {
         self.settings.check()?;
         self.keys.check()?;
         let stores = Stores::new(self.default, self.others, self.max_connections)?;
-        let routing = Routing { stores, connection: self.connection, keys: self.keys };
+        let routing = Routing { stores, connection: self.connection, keys: Arc::new(self.keys) };
         let shared = Shared::new(self.settings, routing, self.observers);
         Ok(SessionManager { codec: self.codec, shared: Arc::new(shared) })
     }

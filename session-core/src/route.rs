@@ -20,7 +20,7 @@ pub(crate) type ConnectionCallback =
 pub(crate) struct Routing {
     pub(crate) stores: Stores,
     pub(crate) connection: Option<ConnectionCallback>,
-    pub(crate) keys: KeyDerivation,
+    pub(crate) keys: Arc<KeyDerivation>,
 }
 
 impl Routing {
@@ -40,7 +40,7 @@ impl Routing {
     }
 
     pub(crate) fn route_to(&self, store: &Arc<Store>, context: &RequestContext) -> Route {
-        Route { store: Arc::clone(store), keys: self.keys.clone(), context: context.clone() }
+        Route { store: Arc::clone(store), keys: Arc::clone(&self.keys), context: context.clone() }
     }
 }
 
@@ -49,7 +49,7 @@ impl Routing {
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) store: Arc<Store>,
-    keys: KeyDerivation,
+    keys: Arc<KeyDerivation>,
     context: RequestContext,
 }
 

@@ -168,6 +168,14 @@ fn commit(session: &Session) -> JoinHandle<Result<()>> {
     tokio::spawn(async move { session.commit().await })
 }
 
+/// A commit that the store has executed, and answers once it is told to.
+async fn executed(scene: &Scene, session: &Session) -> (Hold, JoinHandle<Result<()>>) {
+    let mut hold = scene.desk.hold("commit");
+    let committing = commit(session);
+    (&mut hold.executed).await.unwrap();
+    (hold, committing)
+}
+
 fn key(session: &Session) -> SessionKey {
     KeyDerivation::default().derive(&RequestContext::default(), &session.id().unwrap()).unwrap()
 }
@@ -352,9 +360,7 @@ async fn a_destruction_during_a_rotation_is_done_under_both_ids() {
         let scene = Scene::new().await;
         let (one, two) = (scene.here().await, scene.here().await);
         one.rotate_id().unwrap();
-        let copying = scene.desk.hold("commit");
-        let rotating = commit(&one);
-        copying.executed.await.unwrap();
+        let (copying, rotating) = executed(&scene, &one).await;
         // The rotation has to carry something over.
         let there = scene.there().await;
         there.insert("name", "second").unwrap();
@@ -377,9 +383,7 @@ async fn a_destruction_during_a_rotation_that_came_too_late_says_so() {
     let scene = Scene::new().await;
     let (one, two) = (scene.here().await, scene.here().await);
     one.rotate_id().unwrap();
-    let copying = scene.desk.hold("commit");
-    let rotating = commit(&one);
-    copying.executed.await.unwrap();
+    let (copying, rotating) = executed(&scene, &one).await;
     let there = scene.there().await;
     there.destroy().unwrap();
     there.commit().await.unwrap();
@@ -529,9 +533,7 @@ async fn what_could_not_be_carried_at_first_is_carried_later() {
         let scene = Scene::new().await;
         let session = scene.here().await;
         session.rotate_id().unwrap();
-        let copying = scene.desk.hold("commit");
-        let rotating = commit(&session);
-        copying.executed.await.unwrap();
+        let (copying, rotating) = executed(&scene, &session).await;
         let there = scene.there().await;
         there.insert("name", "second").unwrap();
         there.set_idle_timeout(Duration::from_secs(77)).unwrap();
@@ -744,9 +746,7 @@ async fn an_update_is_not_made_twice_when_its_first_copy_arrives_late() {
         there.commit().await.unwrap();
     };
     set("away").await;
-    let refused = scene.desk.hold("commit");
-    let again = commit(&session);
-    refused.executed.await.unwrap();
+    let (refused, again) = executed(&scene, &session).await;
     set("first").await;
     scene.desk.execute_late().await;
     refused.answer.send(()).unwrap();
@@ -772,9 +772,7 @@ async fn an_increment_that_was_refused_is_not_made_later() {
     let there = scene.there().await;
     there.insert("n", "text").unwrap();
     there.commit().await.unwrap();
-    let refused = scene.desk.hold("commit");
-    let again = commit(&session);
-    refused.executed.await.unwrap();
+    let (refused, again) = executed(&scene, &session).await;
     there.insert("n", &1).unwrap();
     there.commit().await.unwrap();
     scene.desk.execute_late().await;
@@ -799,9 +797,7 @@ async fn a_conflict_that_is_overtaken_by_a_load_undoes_nothing() {
             there.commit().await.unwrap();
         };
         set("second").await;
-        let refused = scene.desk.hold("commit");
-        let committing = commit(&session);
-        refused.executed.await.unwrap();
+        let (refused, committing) = executed(&scene, &session).await;
         set("third").await;
         let reader = scene.here().await;
         assert_eq!(name(&reader).as_deref(), Some("third!"));

@@ -352,10 +352,7 @@ impl Handle {
             let part = self.part();
             (Arc::clone(&part.held.live), part.announce, part.forget, part.last_change, part.own)
         };
-        let id = match live.lock() {
-            Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
-            _ => None,
-        };
+        let id = stored_id(&live);
         let renewed = id.is_some() && !announce && !forget && self.shared.renew_if_due(&live, &self.route);
         match id {
             Some(id) if announce => {
@@ -375,11 +372,7 @@ impl Handle {
             let part = self.part();
             (Arc::clone(&part.held.live), part.awaited)
         };
-        let id = match live.lock() {
-            Ok(state) if state.is_stored() => state.place.as_ref().map(|place| place.id),
-            _ => None,
-        };
-        match id {
+        match stored_id(&live) {
             Some(id) if awaited == Some(id) => {
                 self.part().own = Some(id);
                 ClientId::Issue(id)
@@ -422,9 +415,7 @@ impl Handle {
 
     /// The id of the stored session.
     pub(crate) fn id(&self) -> Option<SessionId> {
-        let live = self.live();
-        let state = live.lock().ok()?;
-        if state.is_stored() { state.place.as_ref().map(|place| place.id) } else { None }
+        stored_id(&self.live())
     }
 
     pub(crate) fn is_new(&self) -> bool {
@@ -550,6 +541,12 @@ impl Drop for Guard {
             lost.disarm();
         }));
     }
+}
+
+/// The id under which it is stored, if it is.
+fn stored_id(live: &Live) -> Option<SessionId> {
+    let state = live.lock().ok()?;
+    if state.is_stored() { state.place.as_ref().map(|place| place.id) } else { None }
 }
 
 fn too_late() -> Error {
